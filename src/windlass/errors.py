@@ -52,10 +52,14 @@ class WindlassError(Exception):
 
 
 class InvalidRequest(WindlassError):
+    """The caller's words do not fit; nothing was written."""
+
     code = "invalid_request"
 
 
 class InvalidModel(InvalidRequest):
+    """No model can be meant by this text."""
+
     code = "invalid_model"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -63,6 +67,8 @@ class InvalidModel(InvalidRequest):
 
 
 class QuantizationNotFound(InvalidRequest):
+    """The model does not come in the quantization asked for; the message lists those there are."""
+
     code = "quantization_not_found"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -70,22 +76,32 @@ class QuantizationNotFound(InvalidRequest):
 
 
 class IllegalMove(InvalidRequest):
+    """The job cannot do that from the state it is in; nothing was changed."""
+
     code = "illegal_move"
 
 
 class NotFound(WindlassError):
+    """What was asked for does not exist."""
+
     code = "not_found"
 
 
 class ModelNotFound(NotFound):
+    """Neither catalog nor hub has this model, repository, revision or file."""
+
     code = "model_not_found"
 
 
 class NoModelFiles(ModelNotFound):
+    """The repository is there, but holds no model files that Windlass can place."""
+
     code = "no_model_files"
 
 
 class JobNotFound(NotFound):
+    """No job has this id."""
+
     code = "job_not_found"
 
     def __init__(self, job_id: str) -> None:
@@ -93,18 +109,26 @@ class JobNotFound(NotFound):
 
 
 class ModelGated(WindlassError):
+    """The model is there, but this account (or nobody) may not have it yet."""
+
     code = "model_gated"
 
 
 class HubFailure(WindlassError):
+    """The hub or the catalog did not answer as it should."""
+
     code = "hub_error"
 
 
 class HubError(HubFailure):
+    """It answered nonsense, or errors after retries."""
+
     code = "hub_error"
 
 
 class HubUnreachable(HubFailure):
+    """It cannot be reached at all."""
+
     code = "hub_unreachable"
 
 
@@ -119,26 +143,38 @@ class HubRateLimited(HubFailure):
 
 
 class TransferFailure(WindlassError):
+    """Bytes could not be brought in, or were wrong."""
+
     code = "source_error"
 
 
 class ChecksumMismatch(TransferFailure):
+    """The source sends bytes that do not hash to what the listing promises."""
+
     code = "checksum_mismatch"
 
 
 class TLSFailure(TransferFailure):
+    """The source's certificate is not to be trusted; it is never asked in the clear instead."""
+
     code = "tls_error"
 
 
 class UnsafeRedirect(TransferFailure):
+    """The source redirects to where Windlass must not go."""
+
     code = "unsafe_redirect"
 
 
 class SourceFailure(TransferFailure):
+    """The source kept failing."""
+
     code = "source_error"
 
 
 class StorageFailure(WindlassError):
+    """This machine's disk is in the way."""
+
     code = "storage_error"
 
 
@@ -154,18 +190,26 @@ class InsufficientStorage(StorageFailure):
 
 
 class StorageUnavailable(StorageFailure):
+    """The folder is gone, read-only, or does not give back what was written."""
+
     code = "storage_error"
 
 
 class StateFailure(WindlassError):
+    """Windlass's own records cannot be used."""
+
     code = "state_error"
 
 
 class StateInUse(StateFailure):
+    """Another process has the state; the message names it."""
+
     code = "state_in_use"
 
 
 class DatabaseTooNew(StateFailure):
+    """A newer Windlass has written the database."""
+
     code = "database_too_new"
 
 
@@ -181,6 +225,8 @@ class ServerFailure(WindlassError):
 
 
 class ServerUnreachable(ServerFailure):
+    """No Windlass server answers where one was expected."""
+
     code = "server_unreachable"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -188,4 +234,6 @@ class ServerUnreachable(ServerFailure):
 
 
 class Stopped(WindlassError):
+    """The job was asked to stop."""
+
     code = "stopped"

@@ -14,7 +14,7 @@ Algorithm = Literal["sha256", "git-sha1"]
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a file's content must hash to. `git-sha1` is git's blob hash: sha1 of ``b"blob <size>\\0"`` and the bytes."""
+    """What a file's content must hash to; `git-sha1` is git's hash of a blob (git-hash-object)."""
 
     algorithm: Algorithm
     hex: str

@@ -23,7 +23,7 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 def parse_size(text: str | int) -> int:
-    """Bytes of `20M`, `1.5G`, `512KiB` or plain digits. Units are of 1000, as everywhere in `lms`; `Ki`, `Mi` … of 1024."""
+    """Bytes of `20M`, `1.5G`, `512KiB` or plain digits. Units are of 1000, as in `lms`; `Ki`, `Mi` … of 1024."""
     match = _SIZE.fullmatch(str(text))
     if match is None:
         raise ValueError("a size is digits with an optional unit, such as 20M, 1.5G or 512KiB")

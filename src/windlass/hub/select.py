@@ -1,0 +1,205 @@
+"""From a listing to the files that make the model. Pure: `needs` says which small files to read, `select` decides.
+
+GGUF goes before MLX and other safetensors where a repository holds both: LM Studio runs GGUF everywhere.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from windlass.errors import HubError, ModelNotFound, NoModelFiles, QuantizationNotFound
+from windlass.hub.listing import HubFile, Listing
+from windlass.hub.select_gguf import GgufFiles, gguf_files, select_gguf
+from windlass.hub.select_safetensors import safetensors_weights, select_safetensors, texts_needed
+from windlass.hub.selection import Chosen, Selection, Wish, size_of
+from windlass.hub.sets import file_sets
+from windlass.manifest import Format
+from windlass.names import collision, safe_path
+from windlass.quantization import choose, is_gguf, is_projector, label_of, shard_of
+
+_PICKLE = re.compile(r".*\.(?:bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
+_OTHER_FORMAT = re.compile(r".*\.(onnx|h5|msgpack|npz|tflite|mlmodel|pb|engine|exl2)", re.IGNORECASE)
+_PARTS = re.compile(r".*\.gguf(?:\.part|[-.]split|\.\d).*", re.IGNORECASE)
+_ADAPTER = re.compile(r"(?:.*/)?adapter.*\.safetensors", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The part of a repository that was asked for; `files` have paths relative to `folder`, which ends in a slash."""
+
+    folder: str
+    files: tuple[HubFile, ...]
+
+    def outward(self, selection: Selection) -> Selection:
+        files = (replace(c, file=replace(c.file, path=self.folder + c.file.path)) for c in selection.files)
+        return replace(selection, files=tuple(files))
+
+
+def needs(listing: Listing, wish: Wish) -> tuple[str, ...]:
+    """Paths of the small files whose content `select` wants, in the repository; none for GGUF and for a single file."""
+    if _single(listing, wish) is not None:
+        return ()
+    scope = _scope(listing, wish)
+    if _kind(scope.files, wish) != "safetensors":
+        return ()
+    return tuple(scope.folder + path for path in texts_needed(scope.files))
+
+
+def select(listing: Listing, wish: Wish, texts: Mapping[str, bytes] | None = None) -> Selection:
+    """The files that make the model.
+
+    Args:
+        listing: all files of the repository at one commit.
+        wish: what of it is asked for.
+        texts: what `needs` asked for, by path; a missing one counts as one that says nothing.
+
+    Raises:
+        ModelNotFound: the file or folder asked for is not there.
+        NoModelFiles: nothing that can be placed; the message says what there is instead.
+        QuantizationNotFound: it does not come in the one asked for; the hint lists those it comes in.
+        HubError: a chosen file has a path that cannot be stored safely.
+    """
+    path = _single(listing, wish)
+    selection = _select_scope(listing, wish, texts or {}) if path is None else _select_file(listing, path, wish)
+    return _checked(listing, selection)
+
+
+def _checked(listing: Listing, selection: Selection) -> Selection:
+    paths = [chosen.file.path for chosen in selection.files]
+    if unsafe := [path for path in paths if not safe_path(path)]:
+        raise HubError(f"{listing.repo} names a file {unsafe[0][:200]!r}, which cannot be stored safely.")
+    if twins := collision(paths):
+        raise HubError(f"{listing.repo} has {twins[0]!r} and {twins[1]!r}, which are one file on many disks.")
+    return selection
+
+
+def _single(listing: Listing, wish: Wish) -> str | None:
+    """The path of the one file that was asked for; a folder's address that names a file counts as that file's."""
+    if wish.path is None:
+        return None
+    there = any(file.path == wish.path for file in listing.files)
+    if there or wish.path_kind == "file":
+        return wish.path
+    return None
+
+
+def _scope(listing: Listing, wish: Wish) -> _Scope:
+    if wish.path is None:
+        return _Scope("", listing.files)
+    folder = f"{wish.path}/"
+    inside = [file for file in listing.files if file.path.startswith(folder)]
+    if not inside:
+        raise _missing(listing, wish.path)
+    return _Scope(folder, tuple(replace(file, path=file.path.removeprefix(folder)) for file in inside))
+
+
+def _missing(listing: Listing, path: str) -> ModelNotFound:
+    names = {file.path for file in listing.files} | {file.path.rpartition("/")[0] for file in listing.files} - {""}
+    near = difflib.get_close_matches(path, sorted(names)[:5000], n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else "Look at the repository's files for the right path."
+    return ModelNotFound(f"{listing.repo} has no {path!r} at this revision.", hint=hint)
+
+
+def _kind(files: Sequence[HubFile], wish: Wish) -> Literal["gguf", "safetensors"] | None:
+    """Which family of formats to take. `mlx` takes any safetensors, as LM Studio's `compatibilityTypes` count them."""
+    if wish.prefer in {None, "gguf"} and _holds_gguf(files):
+        return "gguf"
+    if wish.prefer != "gguf" and safetensors_weights(files):
+        return "safetensors"
+    return None
+
+
+def _holds_gguf(files: Sequence[HubFile]) -> bool:
+    found = gguf_files(files, "")
+    return bool(found.variants or found.broken)
+
+
+def _select_scope(listing: Listing, wish: Wish, texts: Mapping[str, bytes]) -> Selection:
+    scope = _scope(listing, wish)
+    kind = _kind(scope.files, wish)
+    if kind == "gguf":
+        return select_gguf(_gguf_of(listing, scope), wish, listing.repo)
+    if kind == "safetensors":
+        inner = {path.removeprefix(scope.folder): text for path, text in texts.items()}
+        return scope.outward(select_safetensors(listing, scope.files, inner, wish))
+    raise _nothing(listing.repo, scope.files, wish)
+
+
+def _gguf_of(listing: Listing, scope: _Scope) -> GgufFiles:
+    """The scope's models, with full paths, so that a folder's name can state the label, and all projectors there are.
+
+    A folder often holds the shards of one quantization while the projector for all of them stands at the root.
+    """
+    inside = gguf_files((file for file in listing.files if file.path.startswith(scope.folder)), listing.repo)
+    return replace(inside, projectors=gguf_files(listing.files, listing.repo).projectors)
+
+
+def _select_file(listing: Listing, path: str, wish: Wish) -> Selection:
+    """What an address of one file names: that file, and the rest of its set if it is a shard."""
+    named = next((file for file in listing.files if file.path == path), None)
+    if named is None:
+        raise _missing(listing, path)
+    if _PICKLE.fullmatch(path):
+        raise _pickles(listing.repo)
+    files = _whole_set(listing, named)
+    label = label_of(path)
+    if wish.quantization and choose(wish.quantization, [label] if label else []) is None:
+        raise QuantizationNotFound(f"{path} is not {wish.quantization}.", hint="Leave the quantization out.")
+    role: Literal["projector", "weights"] = "projector" if is_projector(path) else "weights"
+    why = "It was asked for by its address." + (f" It is one of {len(files)} shards." if len(files) > 1 else "")
+    alternatives = {label: size_of(files)} if label else {}
+    chosen = tuple(Chosen(file, role) for file in files)
+    return Selection(chosen, _format_of_file(listing, path), label, alternatives, why)
+
+
+def _whole_set(listing: Listing, named: HubFile) -> tuple[HubFile, ...]:
+    shard = shard_of(named.path)
+    if shard is None:
+        return (named,)
+    suffix = named.path.rpartition(".")[2].lower()
+    similar = (f for f in listing.files if f.path.startswith(shard.stem) and f.path.lower().endswith(f".{suffix}"))
+    for one in file_sets(similar):
+        if named in one.files:
+            if not one.whole:
+                raise NoModelFiles(f"{listing.repo} lacks shards of {shard.stem}: {len(one.files)} of {one.count}.")
+            return one.files
+    return (named,)
+
+
+def _format_of_file(listing: Listing, path: str) -> Format:
+    """The format by the file's own name, else by what its repository holds."""
+    if is_gguf(path):
+        return "gguf"
+    if not path.lower().endswith(".safetensors") and any(is_gguf(file.path) for file in listing.files):
+        return "gguf"
+    return "mlx" if "mlx" in listing.tags or listing.library_name == "mlx" else "safetensors"
+
+
+def _pickles(repo: str) -> NoModelFiles:
+    return NoModelFiles(
+        f"{repo} has its weights as pickles, which can run any code when they are loaded.",
+        hint="Look for a GGUF or safetensors version of the model.",
+    )
+
+
+def _nothing(repo: str, files: Sequence[HubFile], wish: Wish) -> NoModelFiles:
+    """Why nothing can be taken, by what there is instead."""
+    paths = [file.path for file in files]
+    if wish.prefer and _kind(files, replace(wish, prefer=None)):
+        other = "GGUF" if _holds_gguf(files) else "safetensors"
+        return NoModelFiles(f"{repo} does not come as {wish.prefer}, only as {other}.", hint="Ask for no format.")
+    if any(_PARTS.fullmatch(path) for path in paths):
+        return NoModelFiles(f"{repo} has GGUF in raw parts that must be joined by hand.", hint="Look for another copy.")
+    if any(_ADAPTER.fullmatch(path) for path in paths):
+        return NoModelFiles(f"{repo} is an adapter, not a model.", hint="Ask for the model that it was made for.")
+    folders = sorted({p.rpartition("/")[0] for p in paths if p.endswith(".safetensors") and "/" in p})
+    if folders:
+        hint = f"Ask for one of them by its address: /tree/main/{folders[0]}"
+        return NoModelFiles(f"{repo} has weights only in folders: {', '.join(folders[:5])}.", hint=hint)
+    if any(_PICKLE.fullmatch(path) for path in paths):
+        return _pickles(repo)
+    others = sorted({match[1].lower() for path in paths if (match := _OTHER_FORMAT.fullmatch(path))})
+    what = f"only {', '.join(others)}" if others else "no GGUF or safetensors weights"
+    return NoModelFiles(f"{repo} holds {what}.", hint="Windlass places GGUF, MLX and other safetensors models.")

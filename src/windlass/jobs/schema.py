@@ -1,0 +1,44 @@
+"""The tables. A change here needs a migration beside it (`migrations/versions`), and `HEAD` names the newest."""
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+
+HEAD = "0001"
+
+metadata = MetaData()
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
+_OPEN = text("state IN ('queued', 'running', 'paused', 'failed')")
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("id", String(20), nullable=False, unique=True),
+    Column("key", Text, nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("phase", String(12), nullable=False),
+    Column("manifest", Text, nullable=False),
+    Column("downloaded", BigInteger, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("limit_rate", BigInteger),
+    Column("owner", String(40)),
+    Column("error_code", String(40)),
+    Column("error_message", Text),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("completed_at", Float),
+    # One open job a model and quantization, whoever asks, from however many processes: the database's own promise.
+    Index("one_open_job_a_key", "key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Index("jobs_by_state", "state", "number"),
+    sqlite_autoincrement=True,
+)
+
+transitions = Table(
+    "transitions",
+    metadata,
+    Column("number", _NUMBER, primary_key=True, autoincrement=True),
+    Column("job", String(20), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("edge", String(12), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("note", Text),
+)

@@ -1,0 +1,227 @@
+"""The jobs on disk. Each move is one guarded statement: it happens if the job is where the edge starts, or not."""
+
+import secrets
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, Self
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, RowMapping, event
+from sqlalchemy.exc import IntegrityError
+
+from windlass.errors import IllegalMove, JobNotFound
+from windlass.jobs.job import Job
+from windlass.jobs.migrate import migrate
+from windlass.jobs.schema import jobs, transitions
+from windlass.jobs.states import OPEN, OVER, RETRY, START, Edge, Phase, State
+from windlass.manifest import Manifest
+
+Clock = Callable[[], float]
+
+
+class Store:
+    """The jobs. Safe to use from several threads, and the database from several processes.
+
+    Args:
+        database_url: as SQLAlchemy takes it.
+        clock: Unix time.
+    """
+
+    def __init__(self, database_url: str, clock: Clock) -> None:
+        self._clock = clock
+        self._engine = _engine(database_url)
+        self._reader = self._engine.execution_options(reading=True)
+        with self._engine.begin() as connection:
+            migrate(connection)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Asking
+
+    def get(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        with self._reader.connect() as connection:
+            return _get(connection, job_id)
+
+    def jobs(
+        self, states: Collection[State] = tuple(State), *, limit: int | None = None, before: int | None = None
+    ) -> list[Job]:
+        """Jobs in any of these states, newest first; `before` is a job's number, to go on from there."""
+        query = sa.select(jobs).where(jobs.c.state.in_(states)).order_by(jobs.c.number.desc()).limit(limit)
+        if before is not None:
+            query = query.where(jobs.c.number < before)
+        with self._reader.connect() as connection:
+            return [_job(row) for row in connection.execute(query).mappings()]
+
+    def open_job(self, key: str) -> Job | None:
+        """The job that is under way, paused or failed for this manifest key."""
+        return self._newest(key, OPEN)
+
+    def completed_job(self, key: str) -> Job | None:
+        """The newest job that completed this manifest key."""
+        return self._newest(key, {State.COMPLETED})
+
+    def history(self, job_id: str) -> list[tuple[float, str, str | None]]:
+        """The moves of a job, oldest first: when, by which edge, and what there was to say."""
+        query = sa.select(transitions).where(transitions.c.job == job_id).order_by(transitions.c.number)
+        with self._reader.connect() as connection:
+            return [(row.at, row.edge, row.note) for row in connection.execute(query)]
+
+    # Writing
+
+    def add(self, manifest: Manifest) -> Job:
+        """The open job for this manifest: a new one in the queue, or the one that is there already."""
+        while True:
+            try:
+                return self._insert(manifest, State.QUEUED)
+            except IntegrityError:
+                existing = self.open_job(manifest.key)
+                if existing:
+                    return existing  # else it was over between the two statements: try again
+
+    def add_completed(self, manifest: Manifest) -> Job:
+        """A completed job for a model that is here already: the newest there is, or one that is made for the record."""
+        return self.completed_job(manifest.key) or self._insert(manifest, State.COMPLETED)
+
+    def move(self, job_id: str, edge: Edge, *, note: str | None = None, **changes: Any) -> Job:
+        """Move a job along an edge, with changes to its columns.
+
+        Raises:
+            JobNotFound: no job has this id.
+            IllegalMove: the job is not where the edge starts; nothing was changed.
+        """
+        changes = {**_changes(edge, self._clock()), **changes}
+        guard = sa.and_(jobs.c.id == job_id, jobs.c.state.in_(edge.sources))
+        with self._engine.begin() as connection:
+            moved = connection.execute(sa.update(jobs).where(guard).values(state=edge.target, **changes)).rowcount
+            job = _get(connection, job_id)
+            if not moved:
+                raise IllegalMove(f"Job {job_id} is {job.state}: it cannot {edge.name}.")
+            _note(connection, job_id, edge.name, self._clock(), note)
+        return job
+
+    def retry(self, job_id: str, manifest: Manifest) -> Job:
+        """Queue a failed job again, with the manifest as it resolves now."""
+        return self.move(job_id, RETRY, manifest=manifest.to_json())
+
+    def progress(self, job_id: str, downloaded: int, phase: Phase | None = None) -> None:
+        """Note how far an open job is, and its phase where it runs."""
+        guard = sa.and_(jobs.c.id == job_id, jobs.c.state.in_({State.RUNNING} if phase else OPEN))
+        values = {"downloaded": downloaded, **({"phase": phase} if phase else {})}
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(guard).values(values))
+
+    def change(self, job_id: str, **changes: Any) -> Job:
+        """Set a job's `priority` or `limit_rate`.
+
+        Raises:
+            JobNotFound: no job has this id.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**changes))
+            return _get(connection, job_id)
+
+    def forget(self, job_id: str) -> None:
+        """Remove a job that is over.
+
+        Raises:
+            JobNotFound: no job has this id.
+            IllegalMove: it is not over.
+        """
+        guard = sa.and_(jobs.c.id == job_id, jobs.c.state.in_(OVER))
+        with self._engine.begin() as connection:
+            job = _get(connection, job_id)
+            if not connection.execute(sa.delete(jobs).where(guard)).rowcount:
+                raise IllegalMove(f"Job {job_id} is {job.state}: it cannot be forgotten.", hint="Cancel it first.")
+
+    def _newest(self, key: str, states: Collection[State]) -> Job | None:
+        guard = sa.and_(jobs.c.key == key, jobs.c.state.in_(states))
+        with self._reader.connect() as connection:
+            query = sa.select(jobs).where(guard).order_by(jobs.c.number.desc()).limit(1)
+            row = connection.execute(query).mappings().first()
+        return _job(row) if row else None
+
+    def _insert(self, manifest: Manifest, state: State) -> Job:
+        now, over = self._clock(), state is State.COMPLETED
+        values = {
+            "id": f"job_{secrets.token_hex(5)}",
+            "key": manifest.key,
+            "state": state,
+            "phase": Phase.DONE if over else Phase.QUEUED,
+            "manifest": manifest.to_json(),
+            "downloaded": manifest.total_size if over else 0,
+            "priority": 0,
+            "created_at": now,
+            "started_at": now if over else None,
+            "completed_at": now if over else None,
+        }
+        with self._engine.begin() as connection:
+            connection.execute(sa.insert(jobs).values(values))
+            _note(connection, str(values["id"]), "add", now, "was here already" if over else None)
+            return _get(connection, str(values["id"]))
+
+
+def _changes(edge: Edge, now: float) -> dict[str, Any]:
+    """What an edge changes besides the state."""
+    clean = {"error_code": None, "error_message": None}
+    if edge is START:
+        return {**clean, "phase": Phase.RESOLVING, "started_at": sa.func.coalesce(jobs.c.started_at, now)}
+    if edge.target is State.COMPLETED:
+        return {**clean, "phase": Phase.DONE, "owner": None, "completed_at": now}
+    if edge.target is State.QUEUED:
+        return {**clean, "phase": Phase.QUEUED, "owner": None}
+    return {**clean, "owner": None}
+
+
+def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> None:
+    connection.execute(sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note))
+
+
+def _get(connection: Connection, job_id: str) -> Job:
+    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
+    if row is None:
+        raise JobNotFound(job_id)
+    return _job(row)
+
+
+def _job(row: RowMapping) -> Job:
+    values = {name: value for name, value in row.items() if name != "key"}
+    values["manifest"] = Manifest.from_json(values["manifest"])
+    values["state"], values["phase"] = State(values["state"]), Phase(values["phase"])
+    return Job(**values)
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return sa.create_engine(url, pool_pre_ping=True)
+    path = sa.make_url(url).database
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "isolation_level": None})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    """WAL, so that readers never wait for the writer; FULL, so that a job once answered for outlives a power cut."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """A writer takes the lock at once: one that begins as a reader may fail half way with "database is locked"."""
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

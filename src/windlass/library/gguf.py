@@ -1,0 +1,279 @@
+"""A bounded scanner of a GGUF file's head: what the model says of itself, in a few blocks read from the front.
+
+Our own, because the `gguf` package builds an object for each of 150,000 tokens: seconds and hundreds of megabytes on a
+real vocabulary. This one skips arrays, and believes no number that the file's own size or a sane bound contradicts.
+
+The layout is the GGUF specification's (ggml, docs/gguf.md): magic, version, number of tensors, number of key-value
+pairs, the pairs, then one record for each tensor.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+MAX_PAIRS = 100_000
+MAX_TENSORS = 100_000
+MAX_STRING = 10_000_000
+MAX_ELEMENTS = 10_000_000  # of all arrays together: it bounds the time, as the next one bounds the bytes
+MAX_HEAD = 256 * 1024 * 1024
+MAX_NESTING = 4
+MAX_TEMPLATE = 256 * 1024  # characters kept of a chat template
+_MAX_KEY = 65_535  # the specification's own bound
+_BLOCK = 256 * 1024
+
+# type number → format of one value; 8 is a string, 9 an array
+_SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+_WIDTHS = {kind: struct.calcsize(f"<{code}") for kind, code in _SCALARS.items()}
+_STRING, _ARRAY = 8, 9
+
+_GENERAL = {"general.architecture", "general.name", "general.size_label", "general.file_type", "general.type"}
+_OF_ARCHITECTURE = {"context_length", "block_count", "expert_count", "embedding_length", "pooling_type"}
+_SPLIT = {"split.no", "split.count"}
+_TEMPLATE = "tokenizer.chat_template"
+
+
+class Damaged(ValueError):
+    """A file that is not what its name says, or not all of it; the message says how one can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHead:
+    """What a GGUF file says of itself; None where it does not, or says nonsense.
+
+    Attributes:
+        kind: `general.type`: `model`, `mmproj`, `adapter`, `imatrix`; older files have none.
+        file_type: `general.file_type`, the number of the quantization that most tensors have.
+        context_length: tokens that it was trained for.
+        chat_template: its first 256 Ki characters.
+        tool_template: whether there is a second template for tool use (`tokenizer.chat_template.tool_use`).
+        split: (number of this shard from 0, how many there are).
+        parameters: elements of all tensors of this file, which are all parameters of a model that is not split.
+        pooling: whether it names a pooling type, as models that embed do.
+    """
+
+    version: int
+    tensor_count: int
+    architecture: str | None
+    name: str | None
+    size_label: str | None
+    kind: str | None
+    file_type: int | None
+    context_length: int | None
+    block_count: int | None
+    expert_count: int | None
+    embedding_length: int | None
+    chat_template: str | None
+    tool_template: bool
+    split: tuple[int, int] | None
+    parameters: int
+    pooling: bool
+
+
+def scan(path: Path) -> GgufHead:
+    """Read the head of a GGUF file of version 2 or 3, of either byte order.
+
+    Raises:
+        Damaged: the file is no GGUF file, or it is cut short, or a number in it cannot be.
+        OSError: the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        cursor = _Cursor(file, file.seek(0, 2))
+        version = _version(cursor)
+        tensor_count, pair_count = cursor.u64(), cursor.u64()
+        if tensor_count > MAX_TENSORS or pair_count > MAX_PAIRS:
+            raise Damaged(f"it claims {tensor_count} tensors and {pair_count} facts, which no model has")
+        facts = dict(_pairs(cursor, pair_count))
+        parameters = _tensors(cursor, tensor_count)
+    return _head(version, tensor_count, parameters, facts)
+
+
+class _Cursor:
+    """A place in the file that only moves on. Holds one block; what is skipped beyond it is never read."""
+
+    def __init__(self, file: FileIO, size: int) -> None:
+        self.size = size
+        self.budget = MAX_ELEMENTS
+        self._file = file
+        self._end = min(size, MAX_HEAD)
+        self._block = b""
+        self._base = 0  # where in the file the block starts
+        self._at = 0  # where in the block the cursor stands; beyond its end after a long skip
+        self.set_order("<")
+
+    def set_order(self, order: str) -> None:
+        self.order = order
+        self._u64 = struct.Struct(f"{order}Q")
+
+    @property
+    def position(self) -> int:
+        return self._base + self._at
+
+    def take(self, count: int) -> bytes:
+        if self._at + count > len(self._block):
+            self._fill(count)
+        start = self._at
+        self._at += count
+        return self._block[start : self._at]
+
+    def skip(self, count: int) -> None:
+        if self.position + count > self._end:
+            raise self._short()
+        self._at += count
+
+    def scalar(self, kind: int) -> Any:
+        return struct.unpack(self.order + _SCALARS[kind], self.take(_WIDTHS[kind]))[0]
+
+    def u32(self) -> int:
+        return int.from_bytes(self.take(4), "little" if self.order == "<" else "big")
+
+    def u64(self) -> int:
+        return int(self._u64.unpack(self.take(8))[0])
+
+    def string(self, limit: int) -> bytes:
+        length = self.u64()
+        if length > limit:
+            raise Damaged(f"a text of {length} bytes stands in its head")
+        return self.take(length)
+
+    def skip_strings(self, count: int) -> None:
+        """Pass over strings. The loop is all that a scan costs, so it touches nothing but locals."""
+        unpack = self._u64.unpack_from
+        while count:
+            if self._at + 8 > len(self._block):
+                self._fill(8)
+            block, at, last = self._block, self._at, len(self._block) - 8
+            while count and at <= last:
+                at += 8 + unpack(block, at)[0]
+                count -= 1
+            self._at = at
+            if self.position > self._end:
+                raise self._short()
+
+    def _fill(self, count: int) -> None:
+        start = self.position
+        if start + count > self._end:
+            raise self._short()
+        self._file.seek(start)
+        self._block = self._file.read(min(max(count, _BLOCK), self._end - start))
+        self._base, self._at = start, 0
+        if len(self._block) < count:
+            raise self._short()
+
+    def _short(self) -> Damaged:
+        if self._end < self.size:
+            return Damaged(f"its head is longer than {MAX_HEAD} bytes")
+        return Damaged("it is cut short")
+
+
+def _version(cursor: _Cursor) -> int:
+    magic, version = cursor.take(4), cursor.u32()
+    if magic != b"GGUF":
+        raise Damaged("it does not begin as a GGUF file does")
+    if version & 0xFFFF == 0:  # a small number seen from the wrong end: written on a big-endian machine
+        cursor.set_order(">")
+        version = int.from_bytes(version.to_bytes(4, "little"), "big")
+    if version not in {2, 3}:
+        raise Damaged(f"it is GGUF of version {version}; 2 and 3 are known")
+    return version
+
+
+def _pairs(cursor: _Cursor, count: int) -> Iterator[tuple[str, Any]]:
+    for _ in range(count):
+        key = cursor.string(_MAX_KEY).decode("utf-8", "replace")
+        kind = cursor.u32()
+        if not _is_wanted(key) or kind == _ARRAY:
+            _skip(cursor, kind)
+        elif kind == _STRING:
+            yield key, cursor.string(MAX_STRING).decode("utf-8", "replace")[:MAX_TEMPLATE]
+        else:
+            yield key, _scalar(cursor, kind)
+
+
+def _is_wanted(key: str) -> bool:
+    if key in _GENERAL or key in _SPLIT or key.startswith(_TEMPLATE):
+        return True
+    return key.rpartition(".")[2] in _OF_ARCHITECTURE
+
+
+def _scalar(cursor: _Cursor, kind: int) -> Any:
+    if kind not in _SCALARS:
+        raise Damaged(f"a fact in its head is of the unknown type {kind}")
+    return cursor.scalar(kind)
+
+
+def _skip(cursor: _Cursor, kind: int, depth: int = 0) -> None:
+    if kind == _STRING:
+        cursor.skip_strings(1)
+    elif kind == _ARRAY:
+        _skip_array(cursor, depth + 1)
+    elif kind in _WIDTHS:
+        cursor.skip(_WIDTHS[kind])
+    else:
+        raise Damaged(f"a fact in its head is of the unknown type {kind}")
+
+
+def _skip_array(cursor: _Cursor, depth: int) -> None:
+    kind, count = cursor.u32(), cursor.u64()
+    cursor.budget -= count
+    if depth > MAX_NESTING or cursor.budget < 0:
+        raise Damaged("its arrays are deeper or longer than any model's")
+    if kind == _STRING:
+        cursor.skip_strings(count)
+    elif kind in _WIDTHS:
+        cursor.skip(count * _WIDTHS[kind])
+    else:
+        for _ in range(count):
+            _skip(cursor, kind, depth)
+
+
+def _tensors(cursor: _Cursor, count: int) -> int:
+    """The elements of all tensors; checks that the file reaches at least to where the last one starts."""
+    elements, furthest = 0, 0
+    for _ in range(count):
+        cursor.skip_strings(1)
+        dimensions = cursor.u32()
+        if dimensions > 8:
+            raise Damaged(f"a tensor in it has {dimensions} dimensions")
+        *shape, _kind, offset = struct.unpack(f"{cursor.order}{dimensions}QIQ", cursor.take(8 * dimensions + 12))
+        elements += math.prod(shape)
+        furthest = max(furthest, offset)
+    if count and cursor.position + furthest >= cursor.size:
+        raise Damaged("it is cut short")
+    return elements if elements < 2**60 else 0
+
+
+def _head(version: int, tensor_count: int, parameters: int, facts: dict[str, Any]) -> GgufHead:
+    architecture = _text(facts.get("general.architecture"))
+    own = {name: _number(facts.get(f"{architecture}.{name}")) for name in _OF_ARCHITECTURE - {"pooling_type"}}
+    shard, shards = _number(facts.get("split.no")), _number(facts.get("split.count"))
+    return GgufHead(
+        version=version,
+        tensor_count=tensor_count,
+        architecture=architecture,
+        name=_text(facts.get("general.name")),
+        size_label=_text(facts.get("general.size_label")),
+        kind=_text(facts.get("general.type")),
+        file_type=_number(facts.get("general.file_type")),
+        chat_template=template if isinstance(template := facts.get(_TEMPLATE), str) else None,
+        tool_template=f"{_TEMPLATE}.tool_use" in facts,
+        split=(shard, shards) if shard is not None and shards else None,
+        parameters=parameters,
+        pooling=f"{architecture}.pooling_type" in facts,
+        **own,
+    )
+
+
+def _text(value: Any) -> str | None:
+    """One short line of text, as names and labels are."""
+    if not isinstance(value, str):
+        return None
+    return "".join(char for char in value[:200] if char.isprintable()).strip() or None
+
+
+def _number(value: Any) -> int | None:
+    """A count; nothing in a model's head reaches 2^48, so what does is damage."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**48 else None

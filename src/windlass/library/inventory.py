@@ -1,0 +1,150 @@
+"""The inventory: walks the shelf, asks the receipts, reads the heads it does not know yet, and names the models."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from windlass import __version__
+from windlass.library import gguf, safetensors
+from windlass.library.facts import Found, Model, describe
+from windlass.library.heads import Head, read_folder, read_gguf
+from windlass.library.keys import with_keys
+from windlass.library.known import Known, Stamp
+from windlass.library.receipts import ModelReceipt, Receipts, read_model
+from windlass.library.stock import Oddity, Stock, take_stock
+from windlass.library.survey import Books, Gist, survey
+
+# What another Windlass read, or one with another idea of a head, is read anew.
+_EDITION = f"{__version__} {' '.join(field.name for field in fields(Head))}"
+
+
+class Inventory:
+    """Takes stock again each time it is asked; only what has changed since is opened. May be asked by many threads.
+
+    The answer of the last time stands as long as the folders look the same, which is known in a third of the time that
+    judging anew would take.
+    """
+
+    def __init__(self, receipts: Receipts) -> None:
+        self._receipts = receipts
+        self._models_dir = receipts.models_dir
+        self._known = Known(receipts.models_dir, receipts.files_folder.with_name("heads.json"), _EDITION)
+        self._finished: dict[str, tuple[Stamp, ModelReceipt | None]] = {}
+        self._sight: tuple[Stock, Stock, dict[str, Stamp]] | None = None
+        self._answer: tuple[list[Model], list[Oddity]] = ([], [])
+        self._lock = threading.Lock()
+
+    def take(self) -> tuple[list[Model], list[Oddity]]:
+        """The models in order of key, and what is none."""
+        with self._lock:
+            sight = (
+                take_stock(self._models_dir),
+                take_stock(self._receipts.files_folder),
+                dict(_stamps(self._receipts.models_folder)),
+            )
+            if sight != self._sight:
+                self._answer, self._sight = self._judge(*sight), sight
+            return self._answer
+
+    def _judge(self, stock: Stock, kept: Stock, finished: Mapping[str, Stamp]) -> tuple[list[Model], list[Oddity]]:
+        result = survey(stock, self._model_receipts(finished), self._books(stock, kept))
+        models = [self._model(found, stock) for found in result.found]
+        self._known.keep()
+        oddities = {*result.oddities, *(model for model in models if isinstance(model, Oddity))}
+        return with_keys(model for model in models if isinstance(model, Model)), sorted(oddities)
+
+    def _model_receipts(self, stamps: Mapping[str, Stamp]) -> list[ModelReceipt]:
+        """The receipts of finished models. Kept in memory only: the cache would be no quicker to read than they are."""
+        before, self._finished = self._finished, {}
+        for path, stamp in stamps.items():
+            kept = before.get(path)
+            self._finished[path] = kept if kept and kept[0] == stamp else (stamp, read_model(Path(path)))
+        return [receipt for _, receipt in self._finished.values() if receipt]
+
+    def _books(self, stock: Stock, kept: Stock) -> Books:
+        def gist(shelf_path: str) -> Gist | None:
+            stamp = _stamp(kept, f"{shelf_path}.json")
+            raw = stamp and self._known.recall(f"receipt {shelf_path}", stamp, partial(self._gist, shelf_path))
+            return Gist(Stamp(raw[0], raw[1]), raw[2], raw[3]) if raw else None
+
+        def shards(shelf_path: str) -> tuple[str, ...]:
+            stamp = _stamp(stock, shelf_path)
+            read = partial(_told, lambda: safetensors.shards_of(self._models_dir / shelf_path))
+            told = self._known.recall(f"index {shelf_path}", stamp, read) if stamp else {}
+            return tuple(told.get("told", ()))
+
+        return Books(self._models_dir, gist, shards)
+
+    def _gist(self, shelf_path: str) -> list[Any] | None:
+        receipt = self._receipts.read(shelf_path)
+        return [receipt.size, receipt.mtime_ns, receipt.digest.hex, receipt.adopted] if receipt else None
+
+    def _model(self, found: Found, stock: Stock) -> Model | Oddity:
+        """The model with what its head says. One that only its shape vouches for is none if its head does not agree."""
+        weights = [file.path for file in found.files if file.role == "weights"]
+        told = self._head(found, weights, stock)
+        head = Head(**told["told"]) if "told" in told else None
+        if found.finished_at:
+            return describe(found, head)
+        if head is None or head.kind != "model":
+            return Oddity(weights[0], f"it is no model but a {head.kind}" if head else told["damaged"])
+        for path in weights[1:]:
+            if reason := self._damage(path, stock):
+                return Oddity(path, reason)
+        is_mlx = found.format == "safetensors" and (head.mlx or "mlx" in found.repo.lower())
+        return describe(replace(found, format="mlx") if is_mlx else found, head)
+
+    def _head(self, found: Found, weights: list[str], stock: Stock) -> dict[str, Any]:
+        """`told`: the fields of the model's `Head`, or `damaged`: why it cannot be read."""
+        if not weights:
+            return {"damaged": "it has no weights"}
+        folder, _, name = weights[0].rpartition("/")
+        sources = [weights[0]] if found.format == "gguf" else [weights[0], f"{folder}/config.json"]
+        stamps = [stamp for path in sources if (stamp := _stamp(stock, path))]
+        stamp = Stamp(sum(stamp.size for stamp in stamps), max(stamp.mtime_ns for stamp in stamps))
+
+        def read() -> dict[str, Any]:
+            if found.format == "gguf":
+                return asdict(read_gguf(self._models_dir / weights[0]))
+            return asdict(read_folder(self._models_dir / folder, (name, *weights[1:])))
+
+        return dict(self._known.recall(f"head {weights[0]}", stamp, partial(_told, read)))
+
+    def _damage(self, path: str, stock: Stock) -> str | None:
+        """Why a further weights file is damaged, None for one that reads."""
+        stamp, scan = _stamp(stock, path), gguf.scan if path.lower().endswith(".gguf") else safetensors.scan
+        read = partial(_told, lambda: bool(scan(self._models_dir / path)))
+        told = self._known.recall(f"part {path}", stamp, read) if stamp else {}
+        reason = told.get("damaged")
+        return str(reason) if reason else None
+
+
+def _told(read: Callable[[], Any]) -> dict[str, Any]:
+    """What reading told, or why it could not: both are worth keeping."""
+    try:
+        return {"told": read()}
+    except gguf.Damaged as error:
+        return {"damaged": str(error)}
+    except OSError as error:
+        return {"damaged": f"it cannot be read: {os.strerror(error.errno or 0)}"}
+
+
+def _stamp(stock: Stock, shelf_path: str) -> Stamp | None:
+    owner, _, rest = shelf_path.partition("/")
+    name, _, path = rest.partition("/")
+    return stock.stamp(f"{owner}/{name}", path)
+
+
+def _stamps(folder: Path) -> Iterator[tuple[str, Stamp]]:
+    """The JSON files of a folder with their stamps, by name; none when the folder cannot be read."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith(".json")]
+    except OSError:
+        return
+    for path, status in sorted(found, key=lambda item: item[0]):
+        yield path, Stamp(status.st_size, status.st_mtime_ns)

@@ -1,0 +1,79 @@
+"""Models as rows of the three lists, in LM Studio's and OpenAI's exact shapes.
+
+GET /api/v1/models    https://lmstudio.ai/docs/developer/rest/list
+GET /api/v0/models    https://lmstudio.ai/docs/developer/rest/endpoints
+GET /v1/models        https://platform.openai.com/docs/api-reference/models/list
+"""
+
+from typing import Any
+
+from windlass.library.facts import Model
+
+
+def v1_row(model: Model) -> dict[str, Any]:
+    """A row of `/api/v1/models`.
+
+    Fields that the shape requires are null where nothing is known, but for `max_context_length`: clients read it as a
+    number, so an unknown one is 0. `format` knows `gguf` and `mlx` only: other safetensors are null.
+    """
+    row: dict[str, Any] = {
+        "type": model.type,
+        "publisher": model.found.publisher,
+        "key": model.key,
+        "display_name": model.found.display_name,
+        "architecture": model.architecture,
+        "quantization": _quantization(model),
+        "size_bytes": model.size_bytes,
+        "params_string": model.params_string,
+        "loaded_instances": [],
+        "max_context_length": model.max_context_length or 0,
+        "format": model.found.format if model.found.format in {"gguf", "mlx"} else None,
+    }
+    if model.type == "embedding":  # LM Studio's rows of these have no architecture, capabilities, description, variants
+        del row["architecture"]
+        return row
+    row |= {"capabilities": _capabilities(model), "description": model.description}
+    if model.variants:
+        row |= {"variants": list(model.variants), "selected_variant": model.selected_variant}
+    return row
+
+
+def _quantization(model: Model) -> dict[str, Any] | None:
+    if model.quantization is None:
+        return None
+    return {"name": model.quantization, "bits_per_weight": model.bits_per_weight}
+
+
+def _capabilities(model: Model) -> dict[str, Any]:
+    capabilities: dict[str, Any] = {"vision": model.vision, "trained_for_tool_use": model.tool_use}
+    if model.reasoning:
+        options = ["off", "on"] if model.reasoning == "mixed" else ["on"]
+        capabilities["reasoning"] = {"allowed_options": options, "default": "on"}
+    return capabilities
+
+
+def v0_row(model: Model) -> dict[str, Any]:
+    """A row of `/api/v0/models`; nothing is ever loaded here, so `state` is always `not-loaded`."""
+    row = {
+        "id": model.key,
+        "object": "model",
+        "type": _v0_type(model),
+        "publisher": model.found.publisher,
+        "arch": model.architecture,
+        "compatibility_type": model.found.format,
+        "quantization": model.quantization,
+        "state": "not-loaded",
+        "max_context_length": model.max_context_length or 0,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _v0_type(model: Model) -> str:
+    if model.type == "embedding":
+        return "embeddings"
+    return "vlm" if model.vision else "llm"
+
+
+def openai_row(model: Model) -> dict[str, Any]:
+    """A row of `/v1/models`, as LM Studio fills it: without `created`, and owned by whoever set up the server."""
+    return {"id": model.key, "object": "model", "owned_by": "organization_owner"}

@@ -1,0 +1,161 @@
+"""Receipts: what was verified, so that it need not be hashed again, and which files make one model.
+
+A file's is `<models>/.windlass/receipts/<shelf path>.json`, a model's `<models>/.windlass/models/<slug>.json`. One
+that cannot be read counts as none: the file is then hashed again, which is slow but never wrong.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from windlass.library.disk import PRIVATE, folder_below, write_atomically
+from windlass.manifest import Digest, Manifest, ManifestFile
+
+CHUNK_SIZE = 16 * 1024 * 1024
+VERSION = 1
+_LARGEST = 64 * 1024 * 1024  # bytes of one receipt; 16 TiB of chunk digests fit
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since 1970 as UTC in ISO 8601 with milliseconds and `Z`, as everywhere in the API."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one file on the shelf was found to be.
+
+    Attributes:
+        digest: what its content hashed to.
+        size: bytes.
+        mtime_ns: of the published file; `Shelf.publish` and `Shelf.adopt` fill it in.
+        source: the endpoint that the bytes came from; empty for a file that was there before.
+        repo: `owner/repo`.
+        commit: 40 hex digits.
+        path: in the repository.
+        verified_at: UTC, ISO 8601.
+        chunks: xxh3-64 of each chunk of 16 MiB as 16 hex digits, front to back; empty when nobody took them.
+        adopted: whether the file came by another way and was hashed where it stood.
+    """
+
+    digest: Digest
+    size: int
+    mtime_ns: int
+    source: str
+    repo: str
+    commit: str
+    path: str
+    verified_at: str
+    chunks: tuple[str, ...] = ()
+    adopted: bool = False
+
+    @classmethod
+    def of(cls, file: ManifestFile, *, source: str, verified_at: str, chunks: tuple[str, ...] = ()) -> "Receipt":
+        """The receipt of a file that was fetched and agrees with the manifest."""
+        return cls(file.digest, file.size, 0, source, file.repo, file.commit, file.path, verified_at, chunks)
+
+    def agrees(self, size: int, mtime_ns: int) -> bool:
+        """Whether the file is, as far as its size and time tell, still the one that was verified."""
+        return (self.size, self.mtime_ns) == (size, mtime_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReceipt:
+    """One model that was brought in whole: its manifest, when, and the catalog's `metadataOverrides` as they were."""
+
+    manifest: Manifest
+    finished_at: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Receipts:
+    """The receipts of one models folder."""
+
+    def __init__(self, models_dir: Path) -> None:
+        self.models_dir = models_dir
+        self.models_folder = models_dir / PRIVATE / "models"
+        self.files_folder = models_dir / PRIVATE / "receipts"
+
+    def path(self, shelf_path: str) -> Path:
+        """Where the receipt of the file at `shelf_path` stands."""
+        return self.files_folder / f"{shelf_path}.json"
+
+    def read(self, shelf_path: str) -> Receipt | None:
+        """The file's receipt, if there is one that can be read; whether it still agrees is for the caller to ask."""
+        raw = _load(self.path(shelf_path))
+        # Chunks of another size would show damage everywhere; without them a repair fetches the whole file.
+        chunks = raw.pop("chunks", ()) if raw.pop("chunk_size", None) == CHUNK_SIZE else ()
+        try:
+            receipt = Receipt(digest=Digest(**raw.pop("digest")), chunks=tuple(map(str, chunks)), **raw)
+        except (TypeError, KeyError):
+            return None
+        return receipt if isinstance(receipt.size, int) and isinstance(receipt.mtime_ns, int) else None
+
+    def write(self, shelf_path: str, receipt: Receipt) -> None:
+        """Keep the receipt, durably.
+
+        Raises:
+            OSError, StorageUnavailable: as `disk.folder_below` and `disk.write_atomically` have it.
+        """
+        self._store(self.path(shelf_path), {**asdict(receipt), "chunk_size": CHUNK_SIZE})
+
+    def forget(self, shelf_path: str) -> None:
+        """Drop the file's receipt, if there is one."""
+        self.path(shelf_path).unlink(missing_ok=True)
+
+    def write_model(self, receipt: ModelReceipt) -> None:
+        """Keep the model's receipt, durably; raises as `write` does."""
+        # The manifest in its own text, so that only `Manifest` knows how it is read back.
+        value = {**asdict(receipt), "manifest": receipt.manifest.to_json()}
+        self._store(self.models_folder / f"{slug(receipt.manifest.key)}.json", value)
+
+    def forget_model(self, manifest: Manifest) -> None:
+        """Drop the model's receipt, if there is one."""
+        (self.models_folder / f"{slug(manifest.key)}.json").unlink(missing_ok=True)
+
+    def _store(self, path: Path, value: dict[str, Any]) -> None:
+        folder = folder_below(self.models_dir, path.parent.relative_to(self.models_dir).as_posix())
+        text = json.dumps({"version": VERSION, **value}, separators=(",", ":"))
+        write_atomically(folder / path.name, text)
+
+
+def read_model(path: Path) -> ModelReceipt | None:
+    """The model's receipt in that file, None for one that cannot be read."""
+    raw = _load(path)
+    try:
+        manifest = Manifest.from_json(raw["manifest"])
+        receipt = ModelReceipt(manifest, str(raw["finished_at"]), dict(raw["overrides"]))
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+    return receipt if _is_sound(manifest) else None
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    texts = [manifest.id, manifest.publisher, manifest.display_name, manifest.format]
+    texts += [text for file in manifest.files for text in (file.repo, file.path, file.role)]
+    sizes = [file.size for file in manifest.files]
+    return all(isinstance(text, str) for text in texts) and all(isinstance(size, int) for size in sizes) and bool(sizes)
+
+
+def slug(key: str) -> str:
+    """A file name for a manifest's key: readable, and one only, though two keys may read alike."""
+    readable = re.sub(r"[^a-z0-9.@-]+", "_", key.lower()).strip("._")[:100]
+    return f"{readable}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """A receipt's fields, its version taken out; empty for a file that is missing, damaged or of a later version."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            return {}
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(raw, dict) or raw.pop("version", None) != VERSION:
+        return {}
+    return raw

@@ -1,0 +1,190 @@
+"""The shelf: the models folder, and the one way a file gets its final name there.
+
+Nothing partial is ever seen under a final name: a file and its receipt are on the disk before it is renamed there.
+"""
+
+import stat
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from windlass.errors import ChecksumMismatch, StorageUnavailable
+from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
+from windlass.library.disk import PRIVATE, folder_below, storage_errors, sync_file, sync_folder, write_atomically
+from windlass.library.facts import Model
+from windlass.library.inventory import Inventory
+from windlass.library.keys import find
+from windlass.library.receipts import ModelReceipt, Receipt, Receipts, timestamp
+from windlass.library.stock import Oddity
+from windlass.manifest import CatalogEntry, Manifest, ManifestFile
+
+
+class State(StrEnum):
+    """How a file of a manifest stands on the shelf."""
+
+    PRESENT = "present"  # a receipt says that it was verified, and it has not changed since
+    UNVERIFIED = "unverified"  # of the right size, never hashed or changed since: `adopt` finds out
+    OTHER = "other"  # something else stands there
+    ABSENT = "absent"
+
+
+def judge(file: ManifestFile, size: int | None, mtime_ns: int, receipt: Receipt | None) -> State:
+    """How the file stands, from what the disk and the receipt say; `size` is None where there is nothing."""
+    if size is None:
+        return State.ABSENT
+    if size != file.size:
+        return State.OTHER
+    if receipt is None or not receipt.agrees(size, mtime_ns) or receipt.digest.algorithm != file.digest.algorithm:
+        return State.UNVERIFIED
+    return State.PRESENT if receipt.digest == file.digest else State.OTHER
+
+
+class Shelf:
+    """The models folder and LM Studio's hub folder.
+
+    Args:
+        models_dir: `<models>`; it may be a link. It is not made here: whoever sets Windlass up does that once.
+        lmstudio_home: catalog models are written below its `hub/models`.
+        clock: seconds since 1970.
+    """
+
+    def __init__(self, models_dir: Path, lmstudio_home: Path, clock: Callable[[], float] = time.time) -> None:
+        self.models_dir = models_dir
+        self.receipts = Receipts(models_dir)
+        self._inventory = Inventory(self.receipts)
+        self._catalog_dir = lmstudio_home / "hub" / "models"
+        self._clock = clock
+
+    @property
+    def private_dir(self) -> Path:
+        """`<models>/.windlass`, on the shelf's own disk, so that a rename brings a partial to its final name."""
+        return self.models_dir / PRIVATE
+
+    def path_of(self, file: ManifestFile) -> Path:
+        """Where the file stands or will stand."""
+        return self.models_dir / file.shelf_path
+
+    def state_of(self, file: ManifestFile) -> State:
+        """How one file of a manifest stands on the shelf. Reads its receipt and asks for its size: hashes nothing."""
+        try:
+            found = self.path_of(file).stat()
+        except OSError:
+            return State.ABSENT
+        size = found.st_size if stat.S_ISREG(found.st_mode) else -1
+        return judge(file, size, found.st_mtime_ns, self.receipts.read(file.shelf_path))
+
+    def missing(self, manifest: Manifest) -> tuple[ManifestFile, ...]:
+        """The manifest's files that are not verified on the shelf, in its order; those to adopt are among them."""
+        return tuple(file for file in manifest.files if self.state_of(file) is not State.PRESENT)
+
+    def adopt(
+        self, file: ManifestFile, *, on_progress: OnProgress | None = None, should_stop: ShouldStop = never
+    ) -> bool:
+        """Hash what stands under the file's name, and give it a receipt if it is what the manifest wants.
+
+        Args:
+            file: one that is `UNVERIFIED`; for any other there is nothing to adopt.
+            on_progress: told the bytes hashed so far.
+            should_stop: asked every 4 MiB.
+
+        Returns:
+            Whether the file is now present; False leaves it as it is, for `publish` to replace.
+
+        Raises:
+            Stopped: `should_stop` said so.
+            StorageFailure: the file cannot be read, or its receipt not written.
+        """
+        path = self.path_of(file)
+        with storage_errors(f"checking {path}", self.models_dir):
+            if self.state_of(file) is not State.UNVERIFIED:
+                return self.state_of(file) is State.PRESENT
+            before = path.stat()
+            digest, chunks = digest_file(path, file.digest.algorithm, on_progress=on_progress, should_stop=should_stop)
+            after = path.stat()
+            if digest != file.digest or before.st_mtime_ns != after.st_mtime_ns:
+                return False
+            receipt = Receipt.of(file, source="", verified_at=timestamp(self._clock()), chunks=chunks)
+            receipt = replace(receipt, mtime_ns=after.st_mtime_ns, adopted=True)
+            self.receipts.write(file.shelf_path, receipt)
+        return True
+
+    def publish(self, partial: Path, file: ManifestFile, receipt: Receipt) -> Receipt:
+        """Give a verified partial its final name, durably, with its receipt.
+
+        Args:
+            partial: whole, verified and closed, on the same filesystem as the shelf.
+            file: what it is.
+            receipt: from `Receipt.of`; the file's time is filled in here.
+
+        Returns:
+            The receipt as it was kept.
+
+        Raises:
+            ChecksumMismatch: the partial is not of the file's size.
+            InsufficientStorage: the disk is full.
+            StorageUnavailable: a folder stands in the way, a link leads out of the models folder, or the disk refuses.
+        """
+        final = self.path_of(file)
+        with storage_errors(f"putting {final} in its place", self.models_dir, file.size):
+            parent = PurePosixPath(file.shelf_path).parent.as_posix()
+            place = folder_below(self.models_dir, parent) / final.name
+            _refuse_private(place, self.private_dir)
+            sync_file(partial)
+            found = partial.stat()
+            if found.st_size != file.size:
+                raise ChecksumMismatch(f"{partial} has {found.st_size} bytes, not the {file.size} of {file.path}.")
+            if place.is_dir() and not place.is_symlink():
+                raise StorageUnavailable(f"A folder stands where {final} should be.", hint="Move it away.")
+            receipt = replace(receipt, mtime_ns=found.st_mtime_ns)
+            # The receipt first: a crash in between leaves one that agrees with nothing, which does no harm. The other
+            # way round leaves a file without one, to be hashed again.
+            self.receipts.write(file.shelf_path, receipt)
+            partial.replace(place)
+            sync_folder(place.parent)
+        return receipt
+
+    def publish_catalog(self, entry: CatalogEntry) -> None:
+        """Write a catalog model's two texts to `<lmstudio home>/hub/models/<owner>/<name>/`.
+
+        Raises:
+            StorageFailure: as for `publish`.
+        """
+        with storage_errors(f"writing the catalog entry {entry.id}", self._catalog_dir, entry.size):
+            self._catalog_dir.mkdir(parents=True, exist_ok=True)
+            folder = folder_below(self._catalog_dir, entry.id)
+            # model.yaml last: LM Studio looks for that one, so a folder that has it has both.
+            write_atomically(folder / "manifest.json", entry.manifest_json)
+            write_atomically(folder / "model.yaml", entry.model_yaml)
+
+    def finish(self, manifest: Manifest, overrides: Mapping[str, Any] | None = None) -> None:
+        """Keep the model's receipt: all files of the manifest are published, and together they are one model.
+
+        Args:
+            manifest: of which nothing is missing.
+            overrides: the catalog's `metadataOverrides`, kept here because reading YAML for each row of a list is slow.
+
+        Raises:
+            StorageFailure: the receipt cannot be written.
+        """
+        with storage_errors(f"keeping the receipt of {manifest.id}", self.models_dir):
+            self.receipts.write_model(ModelReceipt(manifest, timestamp(self._clock()), dict(overrides or {})))
+
+    def models(self) -> list[Model]:
+        """All models that stand here whole, in order of key; what cannot be read is passed over, never raised."""
+        return list(self._inventory.take()[0])
+
+    def oddities(self) -> list[Oddity]:
+        """What stands among the models and is none, with the reason: damaged, incomplete, misplaced."""
+        return list(self._inventory.take()[1])
+
+    def find(self, name: str, quantization: str | None = None) -> Model:
+        """The one model that a person means, by key, id or `owner/repo`; raises as `keys.find` does."""
+        return find(self.models(), name, quantization)
+
+
+def _refuse_private(place: Path, private: Path) -> None:
+    if place.is_relative_to(private.resolve()):
+        raise StorageUnavailable(f"{place} is where Windlass keeps its own files, so no model goes there.")

@@ -1,0 +1,111 @@
+"""Which processes are alive, told by the kernel: each holds a lock on a file of its own, which ends with it.
+
+A job's owner is such a process. No heartbeat, no time-out: a lock is gone the moment its process is, however it ended,
+and the next one may go on with the job at once. (Machines that share a database have no kernel in common.)
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, Self
+
+from windlass.errors import StateInUse
+
+
+class Presence:
+    """This process's own sign of life below `<home>/run`, and a look at the others'."""
+
+    def __init__(self, home: Path) -> None:
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._folder = home / "run"
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._files = [_lock(self._folder / f"{self.name}.lock")]
+
+    def is_alive(self, name: str | None) -> bool:
+        """Whether the process of this name still runs; the sign of one that does not is cleared away."""
+        if name is None or name == self.name:
+            return name == self.name
+        path = self._folder / f"{Path(name).name}.lock"
+        return path.exists() and not _clear_if_free(path)
+
+    def serve(self, address: str) -> None:
+        """Be the server of this state.
+
+        Raises:
+            StateInUse: another one is; the message names its process and address.
+        """
+        path = self._folder / "server.lock"
+        try:
+            held = _lock(path)
+        except BlockingIOError:
+            other = server_of(self._folder.parent) or {}
+            raise StateInUse(
+                f"A server runs on this state already: process {other.get('pid')}, at {other.get('address')}.",
+                hint="Use that one, end it, or set WINDLASS_HOME to another folder.",
+            ) from None
+        self._files.append(held)
+        _write(held, {"pid": os.getpid(), "address": address})
+
+    def close(self) -> None:
+        """Be gone."""
+        for fd in self._files:
+            os.close(fd)
+        self._files.clear()
+        (self._folder / f"{self.name}.lock").unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def server_of(home: Path) -> dict[str, Any] | None:
+    """The `pid` and `address` of the server that runs on this state, None if none does."""
+    path = home / "run" / "server.lock"
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(fd)
+    else:
+        return None
+    finally:
+        os.close(fd)
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _clear_if_free(path: Path) -> bool:
+    try:
+        os.close(_lock(path))
+    except BlockingIOError:
+        return False
+    path.unlink(missing_ok=True)
+    return True
+
+
+def _write(fd: int, value: dict[str, Any]) -> None:
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, json.dumps(value).encode(), 0)
+
+
+def _read(fd: int) -> dict[str, Any]:
+    try:
+        value = json.loads(os.pread(fd, 4096, 0))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

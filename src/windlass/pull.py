@@ -1,0 +1,140 @@
+"""The whole product in one recipe: stage → fetch → verify → publish.
+
+`pull` takes a manifest and ends with a whole, verified model under its final name, or with an error that says why not.
+It may be cancelled at any moment, and the process may be killed at any moment: the next `pull` of the same manifest
+goes on where this one stopped.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from windlass.jobs.states import Phase
+from windlass.library.receipts import Receipt, timestamp
+from windlass.library.shelf import Shelf, State
+from windlass.manifest import Manifest, ManifestFile
+from windlass.transfer.batch import fetch_all
+from windlass.transfer.fetch import Overtaken
+from windlass.transfer.meter import Meter
+from windlass.transfer.partial import discard, kept_bytes
+from windlass.transfer.target import Staged, Target, Tools
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a pull is; it turns the counters, anyone may read them."""
+
+    base: int
+    files: dict[str, Meter]
+    phase: Phase = Phase.RESOLVING
+
+    @property
+    def downloaded(self) -> int:
+        """Bytes that are here for good, the catalog's texts among them."""
+        return self.base + sum(meter.kept for meter in self.files.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a pull works with: where models stand, how bytes come in, and the hub's address and (secret) headers."""
+
+    shelf: Shelf
+    tools: Tools
+    endpoint: str
+    clock: Callable[[], float]
+    headers: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
+
+
+async def pull(manifest: Manifest, means: Means, progress: Progress) -> None:
+    """Bring a model in.
+
+    Raises:
+        WindlassError: why it could not be brought in. What has come so far is kept.
+    """
+    missing = await _stage(manifest, means, progress)
+    try:
+        staged = await _fetch(missing, means, progress)
+    except Overtaken:  # another job brought one of the files in meanwhile: look again at what is missing
+        return await pull(manifest, means, progress)
+    progress.phase = Phase.VERIFYING
+    await asyncio.to_thread(_publish, manifest, dict(zip(missing, staged, strict=True)), means)
+    return None
+
+
+def progress_of(manifest: Manifest, shelf: Shelf) -> Progress:
+    """How far a manifest is by what is on disk: cheap, hashes nothing."""
+    texts = manifest.total_size - manifest.weights_size
+    return Progress(texts, {file.shelf_path: _meter(file, shelf) for file in manifest.files})
+
+
+def partial_names(manifest: Manifest) -> frozenset[str]:
+    """The names of the partials that a pull of this manifest makes or goes on with."""
+    return frozenset(_target(file).partial_name for file in manifest.files)
+
+
+def discard_partials(names: Iterable[str], shelf: Shelf) -> None:
+    """Remove partials by name. No pull may be at work on them."""
+    for name in names:
+        discard(_partials(shelf), name)
+
+
+async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[ManifestFile]:
+    """What is to be fetched. A file of the right size that nobody has verified is hashed first: it may be the one."""
+    progress.phase = Phase.VERIFYING
+    missing = []
+    for file in manifest.files:
+        meter = progress.files[file.shelf_path]
+        if await asyncio.to_thread(_is_here, file, means.shelf, meter):
+            meter.kept = meter.checked = file.size
+        else:
+            missing.append(file)
+    return missing
+
+
+async def _fetch(missing: list[ManifestFile], means: Means, progress: Progress) -> list[Staged]:
+    progress.phase = Phase.TRANSFERRING
+    targets = [(_target(file, means), progress.files[file.shelf_path]) for file in missing]
+    return await fetch_all(targets, _partials(means.shelf), means.tools)
+
+
+def _is_here(file: ManifestFile, shelf: Shelf, meter: Meter) -> bool:
+    state = shelf.state_of(file)
+    if state is not State.UNVERIFIED:
+        return state is State.PRESENT
+
+    def checked(size: int) -> None:
+        meter.checked = size
+
+    return shelf.adopt(file, on_progress=checked)
+
+
+def _target(file: ManifestFile, means: Means | None = None) -> Target:
+    # The address is made anew for each pull and never kept: a mirror may change, and what it redirects to expires.
+    url = f"{means.endpoint if means else ''}/{file.repo}/resolve/{file.commit}/{quote(file.path)}"
+    headers = means.headers() if means else {}
+    return Target(file.shelf_path, url, file.size, file.digest.algorithm, file.digest.hex, headers)
+
+
+def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: Means) -> None:
+    """Give all files their final names, in one go, so that a model is not seen before it is whole."""
+    shelf, now = means.shelf, timestamp(means.clock())
+    for file, whole in staged.items():
+        receipt = Receipt.of(file, source=means.endpoint, verified_at=now, chunks=whole.seal.chunks)
+        shelf.publish(whole.path, file, receipt)
+        discard(whole.path.parent, whole.path.stem)
+    if manifest.catalog:
+        shelf.publish_catalog(manifest.catalog)
+    shelf.finish(manifest)
+
+
+def _meter(file: ManifestFile, shelf: Shelf) -> Meter:
+    if shelf.state_of(file) is State.PRESENT:
+        return Meter(file.size, kept=file.size, checked=file.size)
+    target = _target(file)
+    return Meter(file.size, kept=kept_bytes(_partials(shelf), target.partial_name, target.identity, file.size))
+
+
+def _partials(shelf: Shelf) -> Path:
+    return shelf.private_dir / "partial"

@@ -1,0 +1,236 @@
+"""Owns the running pulls: one thread with one asyncio loop, on which the queue's decisions become tasks.
+
+The faces live on other threads. They change jobs in the store and `poke`; this one looks at the store, asks the pure
+`queue.step` what to do, and does it. So there is one place that starts and ends pulls, and none that two threads share.
+"""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from windlass.errors import IllegalMove, WindlassError
+from windlass.jobs.job import Job
+from windlass.jobs.queue import step
+from windlass.jobs.states import FAIL, FINISH, START, YIELD, State
+from windlass.jobs.store import Store
+from windlass.presence import Presence
+from windlass.pull import Means, Progress, progress_of, pull
+from windlass.transfer.meter import Speed
+from windlass.transfer.network import Network
+from windlass.transfer.pace import Pace
+from windlass.transfer.target import Tools
+
+BEAT = 0.25  # seconds between samples of the speed
+_IDLE = 1.0  # seconds between looks at the store when nothing runs here and nobody pokes
+_BEATS_TO_NOTE = 4  # every so many, how far each job is goes into the store
+
+MakeMeans = Callable[[Tools], Means]
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """A pull that runs here."""
+
+    job: Job
+    progress: Progress
+    task: "asyncio.Task[None]"
+    speed: Speed = field(default_factory=Speed)
+
+
+@dataclass(slots=True)
+class Limits:
+    """What may be changed while it runs."""
+
+    max_jobs: int
+    connections: int
+    limit_rate: int | None = None
+
+
+class Runner:
+    """Runs jobs from the store: all that are queued, or, where `only` is set, those ids.
+
+    Args:
+        store: the jobs.
+        presence: this process's sign of life, which marks the jobs that it runs.
+        open_network: makes the network, on the runner's loop.
+        means: what a pull works with, but for its tools, which are made here.
+        limits: how much may run at once, and how fast.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        presence: Presence,
+        open_network: Callable[[], Any],
+        means: MakeMeans,
+        limits: Limits,
+    ) -> None:
+        self.limits = limits
+        self.only: Collection[str] | None = None
+        self._store = store
+        self._presence = presence
+        self._open_network = open_network
+        self._make_means = means
+        self._pace = Pace(limits.limit_rate)
+        self._running: dict[str, Running] = {}
+        self._loop = asyncio.new_event_loop()
+        self._poked = asyncio.Event()
+        self._ending = False
+        self._threads = ThreadPoolExecutor(8, thread_name_prefix="windlass-disk")
+        self._thread = threading.Thread(target=self._run_loop, name="windlass-runner", daemon=True)
+
+    # From any thread
+
+    def start(self) -> None:
+        """Begin to run jobs."""
+        self._thread.start()
+
+    def poke(self) -> None:
+        """Say that the store has changed."""
+        with suppress(RuntimeError):  # the loop has ended: nothing will run any more
+            self._loop.call_soon_threadsafe(self._poked.set)
+
+    def running(self, job_id: str) -> Running | None:
+        """The pull of a job, if it runs here."""
+        return self._running.get(job_id)
+
+    def interrupt(self, job_id: str, timeout: float = 5.0) -> None:
+        """End a job's pull, if it runs here, and wait until it has ended; the store says already where the job goes."""
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._interrupt(job_id), self._loop).result(timeout)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End all pulls; their jobs go back to the queue, for the next process to go on with."""
+        if self._thread.is_alive():
+            self._ending = True
+            self.poke()
+            self._thread.join(timeout)
+
+    # On the runner's own thread
+
+    def _run_loop(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._main())
+        finally:
+            self._loop.close()
+            self._threads.shutdown(wait=False)
+
+    async def _main(self) -> None:
+        network = self._open_network()
+        try:
+            beats = 0
+            while not self._ending:
+                self._poked.clear()
+                if beats % _BEATS_TO_NOTE == 0:
+                    await self._in_thread(self._reclaim)
+                    await self._note_progress()
+                await self._take_step(network)
+                await self._wait_a_beat()
+                beats += 1
+        finally:
+            for job_id in list(self._running):
+                await self._interrupt(job_id)
+            network.close()
+
+    async def _wait_a_beat(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._poked.wait(), BEAT if self._running else _IDLE)
+        now = self._loop.time()
+        for running in self._running.values():
+            running.speed.sample(now, running.progress.downloaded)
+
+    async def _take_step(self, network: Network) -> None:
+        queued, active = await self._in_thread(self._look)
+        decision = step(queued, active, self.limits.max_jobs)
+        for job_id in decision.stop:
+            await self._send_back(job_id)
+        for job in queued:
+            if job.id in decision.start:
+                await self._begin(job, network)
+
+    def _look(self) -> tuple[list[Job], list[Job]]:
+        queued = self._store.jobs({State.QUEUED})
+        mine = [job for job in queued if self.only is None or job.id in self.only]
+        return mine, self._store.jobs({State.RUNNING}) if mine else []
+
+    def _reclaim(self) -> None:
+        """Jobs whose process is gone go back to the queue."""
+        for job in self._store.jobs({State.RUNNING}):
+            if job.id not in self._running and (
+                job.owner == self._presence.name or not self._presence.is_alive(job.owner)
+            ):
+                with suppress(IllegalMove):  # another process was faster
+                    self._store.move(job.id, YIELD, note="its process has ended")
+
+    async def _begin(self, job: Job, network: Network) -> None:
+        try:
+            job = await self._in_thread(lambda: self._store.move(job.id, START, owner=self._presence.name))
+        except IllegalMove:
+            return  # paused, cancelled, or claimed by another process in the meantime
+        means = self._make_means(self._tools(job, network))
+        progress = await self._in_thread(progress_of, job.manifest, means.shelf)
+        task = self._loop.create_task(self._pull(job, means, progress))
+        self._running[job.id] = Running(job, progress, task)
+
+    def _tools(self, job: Job, network: Network) -> Tools:
+        return Tools(
+            network=network,
+            threads=self._threads,
+            chance=random.random,
+            wall_clock=time.time,
+            connections=lambda: self.limits.connections,
+            paces=(self._pace, Pace(job.limit_rate)),
+        )
+
+    async def _pull(self, job: Job, means: Means, progress: Progress) -> None:
+        """Run one pull to its end, whatever that is, and note it."""
+        try:
+            await pull(job.manifest, means, progress)
+            await self._end(job, progress, FINISH)
+        except asyncio.CancelledError:
+            raise
+        except WindlassError as error:
+            await self._end(job, progress, FAIL, note=error.code, error_code=error.code, error_message=str(error))
+        except Exception as error:
+            text = f"Something went wrong inside Windlass: {type(error).__name__}: {error}."
+            await self._end(job, progress, FAIL, note=text, error_code="internal_error", error_message=text)
+        finally:
+            self._running.pop(job.id, None)
+            self._poked.set()
+
+    async def _end(self, job: Job, progress: Progress, edge: Any, **changes: Any) -> None:
+        with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands
+            await self._in_thread(lambda: self._store.move(job.id, edge, downloaded=progress.downloaded, **changes))
+
+    async def _interrupt(self, job_id: str) -> None:
+        running = self._running.get(job_id)
+        if running is None:
+            return
+        running.task.cancel()
+        await asyncio.wait([running.task])
+        await self._in_thread(self._store.progress, job_id, running.progress.downloaded)
+        if self._ending:
+            await self._yield(job_id)
+
+    async def _send_back(self, job_id: str) -> None:
+        if job_id in self._running:
+            await self._interrupt(job_id)
+            await self._yield(job_id)
+
+    async def _yield(self, job_id: str) -> None:
+        with suppress(IllegalMove):
+            await self._in_thread(self._store.move, job_id, YIELD)
+
+    async def _note_progress(self) -> None:
+        for job_id, running in list(self._running.items()):
+            await self._in_thread(self._store.progress, job_id, running.progress.downloaded, running.progress.phase)
+
+    def _in_thread(self, work: Callable[..., Any], *args: Any) -> "Future[Any] | asyncio.Future[Any]":
+        return self._loop.run_in_executor(self._threads, work, *args)

@@ -1,0 +1,223 @@
+"""The composition root, and the verbs that every face offers. A face parses, calls a verb, shows what it answers."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from platform import machine
+from typing import TYPE_CHECKING, Any, Self
+
+from windlass import names
+from windlass.errors import IllegalMove, InsufficientStorage
+from windlass.jobs.job import Job
+from windlass.jobs.states import CANCEL, FOUND, PAUSE, RESUME, State
+from windlass.jobs.store import Store
+from windlass.library.shelf import Shelf
+from windlass.library.shelf import State as FileState
+from windlass.manifest import Format, Manifest
+from windlass.presence import Presence
+from windlass.pull import Means, discard_partials, partial_names, progress_of
+from windlass.runner import Limits, Runner
+from windlass.settings import Settings
+from windlass.transfer.target import Tools
+from windlass.views import JobView
+
+if TYPE_CHECKING:
+    from windlass.hub.resolve import Resolution, Resolver
+
+HASH_AT_ONCE = 2_000_000_000  # bytes of unverified files that a request waits for; more is hashed by a job
+_ACTIVE = (State.QUEUED, State.RUNNING)
+_OPEN = (*_ACTIVE, State.PAUSED, State.FAILED)
+
+
+class Service:
+    """Windlass as a whole. Its verbs are safe to call from several threads.
+
+    Args:
+        settings: what Windlass was told.
+        clock: Unix time.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.presence = Presence(settings.home)
+        self.store = Store(settings.database_url, clock)
+        self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
+        self._clock = clock
+        limits = Limits(settings.max_jobs, settings.connections, settings.limit_rate)
+        self.runner = Runner(self.store, self.presence, self._open_network, self._means, limits)
+
+    def close(self) -> None:
+        """Checkpoint what runs, and let go of everything."""
+        self.runner.close()
+        self.store.close()
+        self.presence.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Models
+
+    def resolve(self, model: str, quantization: str | None = None, prefer: Format | None = None) -> "Resolution":
+        """Which files a name means. Raises what `hub` raises."""
+        endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
+        ref = names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
+        return self._resolver.explain(ref, prefer)
+
+    def download(
+        self, model: str, quantization: str | None = None, prefer: Format | None = None
+    ) -> tuple[JobView, bool]:
+        """Bring a model in: the job that does it, or did, and whether the model was here already.
+
+        Raises:
+            WindlassError: the request cannot be met; nothing was written.
+        """
+        manifest = self.resolve(model, quantization, prefer).manifest
+        job = self.store.open_job(manifest.key)
+        if (job is None or job.state not in _ACTIVE) and self._is_here(manifest):
+            return self._view(self._record_found(manifest, job)), True
+        if job is None or job.state is State.FAILED:
+            self._make_room(manifest)
+        return self._view(self._go_on(job, manifest)), False
+
+    # Jobs
+
+    def job(self, job_id: str) -> JobView:
+        """One job as it stands. Raises JobNotFound."""
+        return self._view(self.store.get(job_id))
+
+    def jobs(self, states: tuple[State, ...] = tuple(State), limit: int | None = None) -> list[JobView]:
+        """Jobs as they stand, newest first."""
+        return [self._view(job) for job in self.store.jobs(states, limit=limit)]
+
+    def pause(self, job_id: str) -> JobView:
+        """Stop a job where it is. Raises JobNotFound, IllegalMove."""
+        if self.store.get(job_id).state is not State.PAUSED:
+            self.store.move(job_id, PAUSE)
+            self.runner.interrupt(job_id)
+        return self.job(job_id)
+
+    def resume(self, job_id: str) -> JobView:
+        """Let a paused or failed job go on. Raises JobNotFound, IllegalMove."""
+        job = self.store.get(job_id)
+        if job.state is State.FAILED:
+            self.store.retry(job_id, job.manifest)
+        elif job.state not in _ACTIVE:
+            self.store.move(job_id, RESUME)
+        self.runner.poke()
+        return self.job(job_id)
+
+    def cancel(self, job_id: str, *, keep_partial: bool = False) -> JobView:
+        """End a job for good, and remove what it had brought so far. Raises JobNotFound, IllegalMove."""
+        if self.store.get(job_id).state is not State.CANCELLED:
+            job = self.store.move(job_id, CANCEL)
+            self.runner.interrupt(job_id)
+            if not keep_partial:
+                discard_partials(partial_names(job.manifest) - self._wanted_by_others(job), self.shelf)
+        return self.job(job_id)
+
+    def health(self) -> Mapping[str, Any]:
+        """One line of engine state."""
+        running, queued = self.store.jobs({State.RUNNING}), self.store.jobs({State.QUEUED})
+        return {"jobs_running": len(running), "jobs_queued": len(queued)}
+
+    # What the verbs share
+
+    def _go_on(self, job: Job | None, manifest: Manifest) -> Job:
+        if job is None:
+            job = self.store.add(manifest)
+            self.store.progress(job.id, progress_of(manifest, self.shelf).downloaded)
+        else:
+            with suppress(IllegalMove):  # somebody else was faster: it goes on already
+                if job.state is State.FAILED:
+                    self.store.retry(job.id, manifest)
+                elif job.state is State.PAUSED:
+                    self.store.move(job.id, RESUME)
+        self.runner.poke()
+        return self.store.get(job.id)
+
+    def _record_found(self, manifest: Manifest, job: Job | None) -> Job:
+        self.shelf.finish(manifest)
+        if manifest.catalog:
+            self.shelf.publish_catalog(manifest.catalog)
+        if job is None:
+            return self.store.add_completed(manifest)
+        return self.store.move(job.id, FOUND, downloaded=manifest.total_size)
+
+    def _is_here(self, manifest: Manifest) -> bool:
+        """Whether every file is here and whole. Files of the right size are hashed, if that is done soon enough."""
+        states = {file: self.shelf.state_of(file) for file in manifest.files}
+        if not set(states.values()) <= {FileState.PRESENT, FileState.UNVERIFIED}:
+            return False
+        unverified = [file for file, state in states.items() if state is FileState.UNVERIFIED]
+        if sum(file.size for file in unverified) > HASH_AT_ONCE:
+            return False
+        return all(self.shelf.adopt(file) for file in unverified)
+
+    def _make_room(self, manifest: Manifest) -> None:
+        """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
+        progress = progress_of(manifest, self.shelf)
+        needed = manifest.total_size - progress.downloaded
+        promised = sum(
+            job.total - job.downloaded for job in self.store.jobs(_ACTIVE) if job.manifest.key != manifest.key
+        )
+        free = self._free_space() - self.settings.min_free - promised
+        if needed > free:
+            raise InsufficientStorage(
+                f"{manifest.id} needs {needed:,} more bytes, and {max(0, free):,} may be used on "
+                f"{self.shelf.models_dir} ({self.settings.min_free:,} stay free, {promised:,} are promised to others).",
+                needed=needed,
+                free=max(0, free),
+                hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
+            )
+
+    def _free_space(self) -> int:
+        folder = self.shelf.models_dir
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    def _wanted_by_others(self, job: Job) -> frozenset[str]:
+        others = (other for other in self.store.jobs(_OPEN) if other.id != job.id)
+        return frozenset(name for other in others for name in partial_names(other.manifest))
+
+    def _view(self, job: Job) -> JobView:
+        running = self.runner.running(job.id)
+        if running is None:
+            return JobView(job, at=self._clock())
+        return JobView(job, running.progress, running.speed.per_second(), self._clock())
+
+    @cached_property
+    def _resolver(self) -> "Resolver":
+        from windlass.hub.catalog import Catalog
+        from windlass.hub.huggingface import HuggingFace
+        from windlass.hub.resolve import Resolver
+        from windlass.hub.web import Web
+
+        web = Web()
+        hub = HuggingFace(web, self.settings.hf_endpoint, self._hub_token)
+        catalog = Catalog(web, self.settings.catalog_url)
+        return Resolver(hub, catalog, (sys.platform, machine()))
+
+    def _hub_token(self) -> str | None:
+        from huggingface_hub import get_token
+
+        return self.settings.hf_token or get_token()
+
+    def _means(self, tools: Tools) -> Means:
+        self.settings.models_dir.mkdir(parents=True, exist_ok=True)
+        token = self._hub_token()
+        headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}
+        return Means(self.shelf, tools, self.settings.hf_endpoint, self._clock, lambda: headers)
+
+    def _open_network(self) -> Any:
+        from windlass.transfer.environment import authorities, proxy_for
+        from windlass.transfer.network import Patience
+        from windlass.transfer.wire import Wire
+
+        return Wire(authorities(self.settings.ca_file), proxy_for, Patience())

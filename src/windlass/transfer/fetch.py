@@ -1,0 +1,289 @@
+"""Bring one file in: the recipe is `fetch` and `_Fetch.run`, everything else serves it.
+
+A crew of workers takes segments from the plan; each worker is one connection. A follower counts finished pieces into
+the digest. A tick writes the ledger. They share the file's plan and partial, and all live on one asyncio loop, so no
+locks are needed; what may block for long (hashing, flushing) goes to threads.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from windlass.errors import ChecksumMismatch, StorageUnavailable
+from windlass.transfer import partial as partials
+from windlass.transfer.digests import Follower
+from windlass.transfer.ledger import Piece, spans
+from windlass.transfer.meter import Meter
+from windlass.transfer.network import Head
+from windlass.transfer.partial import Partial, Seal
+from windlass.transfer.reply import Asked, Verdict
+from windlass.transfer.run import Run
+from windlass.transfer.segments import Plan, Segment, Span, gaps
+from windlass.transfer.source import Source, Trouble
+from windlass.transfer.target import Staged, Target, Tools
+
+TICK = 0.25  # seconds between ledger entries: what a kill may cost, and how often progress is seen to move
+_SYNC_EVERY = 64 * 1024 * 1024
+_PROGRESS = 64 * 1024  # bytes that make a broken exchange count as one that got somewhere
+_CALM = 5.0  # seconds without trouble before a withdrawn connection is tried again
+
+
+class Overtaken(Exception):
+    """Another writer had the same partial, and it is gone now: most likely published."""
+
+
+async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Staged:
+    """Bring `target` in, as a verified file in `folder`.
+
+    Raises:
+        Overtaken: see there.
+        TransferFailure, HubFailure, ModelGated, ModelNotFound: the source would not give the right bytes.
+        StorageFailure: the disk would not take them.
+    """
+    path = folder / f"{target.partial_name}.part"
+    seal = partials.read_seal(path)
+    if seal is None:
+        partial = await _open(target, folder)
+        try:
+            seal = partials.read_seal(path) or await _Fetch(target, partial, tools, meter).run()
+        except ChecksumMismatch:
+            partials.discard(folder, target.partial_name)
+            raise
+        finally:
+            partial.close()
+    meter.kept = meter.checked = target.size
+    return Staged(path, seal)
+
+
+async def _open(target: Target, folder: Path) -> Partial:
+    """Open the partial, once no other writer has it."""
+    while (partial := partials.open_partial(folder, target.partial_name, target.identity, target.size)) is None:
+        await asyncio.sleep(TICK)
+        if not partials.exists(folder, target.partial_name):
+            raise Overtaken
+    return partial
+
+
+class _Fetch:
+    """The state of bringing in one file: who fetches what, and what has come. The `Store` of its runs."""
+
+    def __init__(self, target: Target, partial: Partial, tools: Tools, meter: Meter) -> None:
+        self._target = target
+        self._partial = partial
+        self._tools = tools
+        self._meter = meter
+        self._source = Source(target, tools)
+        self._crew: set[asyncio.Task[None]] = set()
+        self._most = tools.connections()
+        self._calm_at = 0.0
+        self._unsynced = 0
+        self._plan_anew()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return self._target.size
+
+    async def run(self) -> Seal:
+        """Fetch what is missing, check the whole, and seal it; a second try if the whole is wrong."""
+        digest = await self._bring_in()
+        if digest != self._target.digest:
+            # Every byte is as the source sent it, and yet the whole is wrong: the source sent wrong bytes.
+            self._start_over()
+            digest = await self._bring_in()
+        if digest != self._target.digest:
+            raise ChecksumMismatch(
+                f"{self._target.name} hashes to {digest}, but {self._target.digest} was promised.",
+                hint="The source sent wrong bytes twice. Nothing was kept. Try another mirror, or report it there.",
+            )
+        seal: Seal = await self._on_thread(self._partial.seal, self._sha256, digest, self._chunks)
+        return seal
+
+    async def _bring_in(self) -> str:
+        """All bytes on disk and digested; answers the digest."""
+        follower = Follower(self._target.algorithm, self._target.size)
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                ticking = self._group.create_task(self._tick())
+                await self._follow(follower)
+                for task in (ticking, *self._crew):
+                    task.cancel()
+        except BaseExceptionGroup as group:
+            raise first_error(group) from None
+        finally:
+            self._record()
+        self._sha256, digest, self._chunks = follower.finish()
+        return digest
+
+    async def _follow(self, follower: Follower) -> None:
+        self._staff()
+        while follower.position < self._target.size:
+            piece = self._ready.get(follower.position)
+            if piece is None:
+                self._news.clear()
+                await self._news.wait()
+            elif await self._on_thread(follower.eat, piece, self._partial.read_into):
+                self._meter.checked = follower.position
+            else:
+                self._fetch_again(piece)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK)
+            self._record()
+            if _now() >= self._calm_at:
+                self._most, self._calm_at = self._most + 1, _now() + _CALM
+            self._staff()
+            if self._unsynced > _SYNC_EVERY:
+                self._unsynced = 0
+                self._partial.sync_soon(self._tools.threads)
+
+    # The crew
+
+    def _staff(self) -> None:
+        """Hire until every connection that is of use is there. Until the source is known, one goes alone."""
+        self._most = min(self._most, self._tools.connections())
+        most = self._most if self._source.met and self._source.ranges else 1
+        while len(self._crew) < most and self._plan.has_work():
+            self._hire()
+
+    def _hire(self) -> None:
+        segment = self._plan.take()
+        if segment is not None:
+            task = self._group.create_task(self._work(segment))
+            self._crew.add(task)
+            task.add_done_callback(self._crew.discard)
+
+    async def _work(self, segment: Segment | None) -> None:
+        """One connection: segment after segment, until none is left, or it is in trouble and others are not."""
+        while segment is not None:
+            trouble = await self._exchange(segment)
+            if trouble is not None:
+                self._meter.retries += 1
+                self._meter.note = trouble.reason
+                if len(self._crew) > 1 and not trouble.refusal:
+                    self._withdraw()
+                    return
+                await self._source.endure(trouble)
+            segment = self._plan.take()
+
+    def _withdraw(self) -> None:
+        self._most, self._calm_at = max(1, len(self._crew) - 1), _now() + _CALM
+
+    async def _exchange(self, segment: Segment) -> Trouble | None:
+        run = Run(self, segment)
+        self._runs.add(run)
+        self._meter.connections += 1
+        try:
+            trouble = await self._source.ask(run)
+        finally:
+            self._meter.connections -= 1
+            self._runs.remove(run)
+            run.close()
+            self._plan.give_back(run.segment)
+        if trouble is None or run.taken >= _PROGRESS:
+            self._source.progressed()
+            return None
+        return trouble
+
+    # What runs ask of their store
+
+    def judge(self, head: Head, asked: Asked) -> Verdict:
+        """Decide about a reply; the first good one lets the rest of the crew begin."""
+        verdict = self._source.judge(head, asked, alone=self._plan.active == 1)
+        self._staff()
+        return verdict
+
+    def hold_back(self) -> float:
+        """Seconds that the limits want us to wait."""
+        now = _now()
+        return max((pace.wait(now) for pace in self._tools.paces), default=0.0)
+
+    def came(self, size: int) -> None:
+        """Account for bytes from the network."""
+        self._meter.fetched += size
+        for pace in self._tools.paces:
+            pace.take(size)
+
+    def write(self, offset: int, data: memoryview) -> None:
+        """Put bytes in their place."""
+        self._partial.write(offset, data)
+        self._unsynced += len(data)
+
+    def closed(self, piece: Piece) -> None:
+        """A piece is complete: for the ledger at the next tick, for the digest at once."""
+        self._unrecorded.append(piece)
+        self._ready[piece.start] = piece
+        self._news.set()
+
+    def another(self, finished: Segment) -> Segment | None:
+        """A reply that holds the whole file goes on into the next segment."""
+        if self._source.ranges or self._plan.active > 1:
+            return None
+        following = self._plan.take()
+        if following is not None:
+            self._plan.give_back(finished)
+        return following
+
+    # The file as a whole
+
+    def _plan_anew(self) -> None:
+        pieces = self._partial.ledger.pieces.values()
+        waiting = gaps(self._target.size, [Span(*span) for span in spans(pieces)])
+        self._plan = Plan(waiting, self._tools.connections())
+        self._ready = {piece.start: piece for piece in pieces}
+        self._unrecorded: list[Piece] = []
+        self._runs: set[Run] = set()
+        self._news = asyncio.Event()
+        self._meter.kept = self._partial.ledger.received
+
+    def _record(self) -> None:
+        growing = [piece for run in self._runs if (piece := run.growing())]
+        self._partial.record([*self._unrecorded, *growing])
+        self._unrecorded.clear()
+        self._meter.kept = self._partial.ledger.received
+
+    def _fetch_again(self, piece: Piece) -> None:
+        """A piece reads back other than it was received: the disk lost it, or somebody wrote there."""
+        self._record()
+        self._partial.forget(piece.start)
+        del self._ready[piece.start]
+        self._throw_away(piece.length, f"bytes {piece.start} to {piece.end - 1} did not read back as received")
+        if self._meter.thrown_away > 2 * self._target.size:
+            folder = self._partial.path.parent
+            raise StorageUnavailable(f"{folder} does not give back what was written to it.", hint="Check the disk.")
+        self._plan.put(Span(piece.start, piece.end))
+        self._staff()
+
+    def _start_over(self) -> None:
+        self._partial.start_over()
+        self._plan_anew()
+        self._throw_away(self._target.size, "the file did not hash to what the listing says")
+        self._meter.checked = 0
+
+    def _throw_away(self, size: int, why: str) -> None:
+        self._meter.thrown_away += size
+        self._meter.kept = self._partial.ledger.received
+        self._meter.note = why
+
+    async def _on_thread(self, work: Callable[..., Any], *args: Any) -> Any:
+        """Run on a thread, and do not leave before it is done: it works on a file that is closed behind us."""
+        job = asyncio.get_running_loop().run_in_executor(self._tools.threads, work, *args)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            await asyncio.wait([job])
+            raise
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first real error of a group; what else failed did so because of it."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

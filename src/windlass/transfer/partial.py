@@ -1,0 +1,249 @@
+"""A partial file and what lies beside it: the file that grows, its ledger, and the seal that says it is whole.
+
+    <folder>/<name>.part      the bytes, each at its place
+    <folder>/<name>.ledger    which of them have come (ledger.py)
+    <folder>/<name>.whole     once verified: the digests, and the size and mtime by which the .part is known again
+
+The name is made from the content's digest, so the same file asked for by two jobs is one partial. One writer at a time:
+an flock on the .part, which the kernel lifts when the process dies, however it dies.
+"""
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
+from windlass.transfer import ledger as ledgers
+from windlass.transfer.ledger import Ledger, Piece
+
+_REWRITE_AFTER = 2000  # lines that later ones have made obsolete, before the ledger is written anew
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What is known of a whole, verified file: its digests, and how it is recognised as unchanged."""
+
+    sha256: str
+    digest: str
+    chunks: tuple[str, ...]
+    size: int
+    mtime_ns: int
+
+
+class Partial:
+    """The open partial of one file, locked for this writer. Use `opened`, which closes it."""
+
+    def __init__(self, path: Path, fd: int, identity: str, size: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.size = size
+        self._identity = identity
+        self._ledger_fd = -1
+        self._obsolete = 0
+        self._syncing: Future[None] | None = None
+        self.ledger = self._load()
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """Put bytes in their place.
+
+        Raises:
+            StorageFailure: the disk is full, gone or read-only.
+        """
+        with disk_errors(self.path):
+            written = os.pwrite(self.fd, data, offset)
+            while written < len(data):
+                written += os.pwrite(self.fd, memoryview(data)[written:], offset + written)
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Read into `buffer` from `offset`; answers how many bytes there were."""
+        with disk_errors(self.path):
+            return os.preadv(self.fd, [buffer], offset)
+
+    def record(self, pieces: Iterable[Piece]) -> None:
+        """Note in the ledger what has come. Cheap: an append, no flush (ledger.py says why that is enough)."""
+        lines = []
+        for piece in pieces:
+            self._obsolete += piece.start in self.ledger.pieces
+            self.ledger.add(piece)
+            lines.append(ledgers.entry(piece))
+        self._append("".join(lines))
+
+    def forget(self, start: int) -> None:
+        """Note that the piece that starts here does not hold what it should."""
+        self.ledger.drop(start)
+        self._append(ledgers.loss(start))
+
+    def start_over(self) -> None:
+        """Throw away all that has come."""
+        self.ledger = Ledger(self._identity, self.size)
+        with disk_errors(self.path):
+            os.ftruncate(self.fd, 0)
+            os.ftruncate(self.fd, self.size)
+        self._rewrite_ledger()
+
+    def sync_soon(self, threads: Executor) -> None:
+        """Have the disk begin with what it must write anyway, so that `seal` need not wait for all of it at the end.
+
+        On a descriptor of its own: a flush may take seconds, and nobody who closes the file waits for it.
+        """
+        if self._syncing is None or self._syncing.done():
+            self._syncing = threads.submit(_sync, os.dup(self.fd))
+
+    def seal(self, sha256: str, digest: str, chunks: tuple[str, ...]) -> Seal:
+        """Mark the file as whole and verified; it survives a restart as such. Slow: for a thread."""
+        with disk_errors(self.path):
+            os.fsync(self.fd)
+            stat = os.fstat(self.fd)
+            seal = Seal(sha256, digest, chunks, stat.st_size, stat.st_mtime_ns)
+            _replace(self.path.with_suffix(".whole"), json.dumps(asdict(seal)))
+            self.path.with_suffix(".ledger").unlink(missing_ok=True)
+        return seal
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        for fd in (self._ledger_fd, self.fd):
+            if fd >= 0:
+                os.close(fd)
+
+    def _load(self) -> Ledger:
+        text = _read_text(self.path.with_suffix(".ledger"))
+        known = ledgers.parse(text, self._identity, self.size) if text else None
+        if known and os.fstat(self.fd).st_size == self.size:
+            self._obsolete = text.count("\n") - len(known.pieces)
+            return known
+        with disk_errors(self.path):
+            os.ftruncate(self.fd, self.size)
+            self.path.with_suffix(".ledger").unlink(missing_ok=True)
+        return Ledger(self._identity, self.size)
+
+    def _append(self, lines: str) -> None:
+        if not lines:
+            return
+        if self._ledger_fd < 0 or self._obsolete > _REWRITE_AFTER:
+            self._rewrite_ledger()
+            return
+        with disk_errors(self.path):
+            os.write(self._ledger_fd, lines.encode())
+
+    def _rewrite_ledger(self) -> None:
+        path = self.path.with_suffix(".ledger")
+        with disk_errors(self.path):
+            _replace(path, ledgers.dump(self.ledger))
+            if self._ledger_fd >= 0:
+                os.close(self._ledger_fd)
+            self._ledger_fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._obsolete = 0
+
+
+def open_partial(folder: Path, name: str, identity: str, size: int) -> Partial | None:
+    """Open the partial `name` in `folder`, made if need be; None while another writer has it.
+
+    Raises:
+        StorageFailure: the folder cannot be written to.
+    """
+    path = folder / f"{name}.part"
+    with disk_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if _locked(fd, path):
+            return Partial(path, fd, identity, size)
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def read_seal(path: Path) -> Seal | None:
+    """The seal of a `.part`, if it has one that still fits it."""
+    text = _read_text(path.with_suffix(".whole"))
+    try:
+        raw = json.loads(text) if text else {}
+        seal = Seal(**{**raw, "chunks": tuple(raw["chunks"])})
+        stat = path.stat()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seal if (stat.st_size, stat.st_mtime_ns) == (seal.size, seal.mtime_ns) else None
+
+
+def kept_bytes(folder: Path, name: str, identity: str, size: int) -> int:
+    """How many bytes of a file are kept here, by its seal or its ledger; for saying so before it is opened."""
+    path = folder / f"{name}.part"
+    if read_seal(path):
+        return size
+    text = _read_text(path.with_suffix(".ledger"))
+    known = ledgers.parse(text, identity, size) if text and path.exists() else None
+    return known.received if known else 0
+
+
+def exists(folder: Path, name: str) -> bool:
+    """Whether there is a partial of this name."""
+    return (folder / f"{name}.part").exists()
+
+
+def discard(folder: Path, name: str) -> None:
+    """Remove a partial and what lies beside it."""
+    for suffix in (".ledger", ".whole", ".part"):
+        (folder / f"{name}{suffix}").unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into errors for people."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> StorageFailure:
+    """The error for people of one of the operating system's."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return InsufficientStorage(
+            f"The disk that holds {path.parent} is full.",
+            needed=0,
+            free=0,
+            hint="Free some space; what has come so far is kept.",
+        )
+    return StorageUnavailable(
+        f"{path.parent} cannot be written to: {error.strerror or error}.",
+        hint="Check that the disk is there and writable, then resume.",
+    )
+
+
+def _sync(fd: int) -> None:
+    try:
+        os.fdatasync(fd)
+    except OSError:
+        pass  # seal() flushes again, and there it matters
+    finally:
+        os.close(fd)
+
+
+def _locked(fd: int, path: Path) -> bool:
+    """Lock for writing, and make sure that the locked file is still the one at `path` (a publish may have moved it)."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(fd).st_ino == path.stat().st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + "~")
+    temporary.write_text(text, encoding="ascii")
+    temporary.replace(path)

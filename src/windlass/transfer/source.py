@@ -1,0 +1,151 @@
+"""The conversation with the source of one file: which address to ask, what to make of an answer, when to give up."""
+
+import asyncio
+from dataclasses import dataclass
+
+from windlass.errors import HubRateLimited, HubUnreachable, TLSFailure, UnsafeRedirect, WindlassError
+from windlass.transfer.network import Cause, Cut, Head, Request
+from windlass.transfer.reply import Accept, Asked, Follow, Later, Refuse, Renew, Verdict, exhausted, judge
+from windlass.transfer.retry import backoff, give_up
+from windlass.transfer.route import Address, next_address
+from windlass.transfer.run import Enough, Run, Unwelcome
+from windlass.transfer.target import Target, Tools
+
+_UNREACHABLE = (Cause.DNS, Cause.CONNECT, Cause.SILENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An exchange that brought nothing: why, how long (s) the source wants peace, and the error if it is final."""
+
+    reason: str
+    wait: float | None = None
+    cause: Cause | None = None
+    limited: bool = False
+    refusal: WindlassError | None = None
+
+
+class Source:
+    """Where one file comes from.
+
+    Attributes:
+        met: whether it has let us in yet.
+        ranges: whether its last good reply was a range (206), or the whole file (200).
+    """
+
+    def __init__(self, target: Target, tools: Tools) -> None:
+        self.met = False
+        self.ranges = True
+        self._tools = tools
+        self._origin = Address(target.url, target.headers)
+        self._address = self._origin
+        self._failures = 0
+        self._progress_at = 0.0
+
+    async def ask(self, run: Run) -> Trouble | None:
+        """One segment's exchange, over as many redirects as it takes; None where the reply ended as it should."""
+        address, followed = self._address, False
+        while True:
+            try:
+                await self._request(run, address)
+            except Enough:
+                return None
+            except Cut as cut:
+                return _cut_short(cut)
+            except Unwelcome as unwelcome:
+                verdict = unwelcome.verdict
+                if isinstance(verdict, Follow):
+                    address = next_address(self._origin, address, verdict.location, private=unwelcome.head.private)
+                    followed = True
+                elif isinstance(verdict, Renew) and not followed:
+                    address = self._address = self._origin
+                else:
+                    return _trouble(verdict)
+            else:
+                return None if run.taken else Trouble("the source sent no bytes")
+
+    def judge(self, head: Head, asked: Asked, *, alone: bool) -> Verdict:
+        """Decide about a reply. A whole file in place of a range can only be read by one that is alone at it."""
+        verdict = judge(head, asked, self._tools.wall_clock())
+        if isinstance(verdict, Accept):
+            if head.status == 200 and not alone:
+                return Later("the source ignored the range that was asked for")
+            self.ranges = head.status == 206
+            self.met = True
+        return verdict
+
+    def progressed(self) -> None:
+        """Bytes have come: what failed before is forgiven."""
+        self._failures = 0
+        self._progress_at = _now()
+
+    async def endure(self, trouble: Trouble) -> None:
+        """Wait before asking again, or give up: bounded in number, in time, and in what the source may ask for.
+
+        Raises:
+            WindlassError: it is of no use to go on; which one says why.
+        """
+        self._failures += 1
+        self._progress_at = self._progress_at or _now()
+        persistence = self._tools.persistence
+        if trouble.refusal and (not self.met or self._failures >= persistence.failures):
+            raise trouble.refusal
+        if trouble.wait is not None and trouble.wait > persistence.longest_wait:
+            raise _limited(trouble.wait)
+        if give_up(self._failures, _now() - self._progress_at, persistence):
+            raise _last_word(trouble)
+        jitter = backoff(self._failures, self._tools.chance())
+        await asyncio.sleep(jitter if trouble.wait is None else trouble.wait + min(jitter, 1.0))
+
+    async def _request(self, run: Run, address: Address) -> None:
+        asked = run.ask(redirected=address.redirected)
+        request = Request(address.url, asked.first, asked.last, address.headers, trusted=address.trusted)
+        try:
+            await self._tools.network(request, run)
+        finally:
+            if run.accepted:
+                self._address = address
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _cut_short(cut: Cut) -> Trouble:
+    if cut.cause is Cause.UNSAFE:
+        raise UnsafeRedirect("The source redirects into a private network.", hint="Nothing was fetched from there.")
+    if cut.cause is Cause.TLS:
+        raise TLSFailure(
+            f"The source's certificate is not to be trusted: {cut.detail}.",
+            hint="Behind a proxy that opens TLS, name its authority's file in SSL_CERT_FILE.",
+        )
+    return Trouble(cut.detail, cause=cut.cause)
+
+
+def _trouble(verdict: Verdict) -> Trouble:
+    match verdict:
+        case Later(reason, wait, limited):
+            return Trouble(reason, wait=wait, limited=limited)
+        case Refuse(error):
+            return Trouble(error.message, refusal=error)
+        case Renew(reason):
+            return Trouble(reason)
+    raise AssertionError(verdict)
+
+
+def _limited(wait: float) -> HubRateLimited:
+    return HubRateLimited(
+        f"The source limits us for another {wait:.0f} s.",
+        retry_after=wait,
+        hint="Ask again then; a token raises the limit.",
+    )
+
+
+def _last_word(trouble: Trouble) -> WindlassError:
+    if trouble.limited:
+        return _limited(trouble.wait or 60.0)
+    if trouble.cause in _UNREACHABLE:
+        return HubUnreachable(
+            f"The source cannot be reached: {trouble.reason}.", hint="What has come is kept; ask again."
+        )
+    return exhausted(trouble.reason)

@@ -1,0 +1,69 @@
+"""What a transfer is asked for, what it works with, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from windlass.transfer.digests import Algorithm
+from windlass.transfer.network import Network
+from windlass.transfer.pace import Pace
+from windlass.transfer.partial import Seal
+from windlass.transfer.retry import Persistence
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One file to bring in: where from, how large, and what it must hash to.
+
+    `name` is the file's place, unique among files; `headers` (secret) go to the address's own origin only.
+    """
+
+    name: str
+    url: str
+    size: int
+    algorithm: Algorithm
+    digest: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def identity(self) -> str:
+        """What the content is, as the ledger names it."""
+        return f"{self.algorithm}:{self.digest}"
+
+    @property
+    def partial_name(self) -> str:
+        """The partial's name: the same content for the same place is one partial, whoever asks for it."""
+        return sha256(f"{self.name}\0{self.identity}\0{self.size}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every fetch works with. Network, clocks and chance are handed in, so that a test's are its own.
+
+    Attributes:
+        network: performs requests.
+        threads: where hashing and flushing go.
+        chance: uniform in [0, 1).
+        wall_clock: Unix time.
+        connections: the most connections that one file may use, asked for anew each time.
+        paces: the limits that apply, the job's and everybody's.
+        persistence: when to give up.
+    """
+
+    network: Network
+    threads: Executor
+    chance: Callable[[], float]
+    wall_clock: Callable[[], float]
+    connections: Callable[[], int]
+    paces: tuple[Pace, ...] = ()
+    persistence: Persistence = field(default_factory=Persistence)
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A whole, verified file that waits for its final name."""
+
+    path: Path
+    seal: Seal

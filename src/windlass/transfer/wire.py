@@ -1,0 +1,255 @@
+"""libcurl on an asyncio loop: the one place where bytes come in.
+
+libcurl tells which sockets to watch and when to wake it (`socket_action`); the loop does the watching. A transfer is a
+coroutine that ends when its reply does. Nothing here knows of files, ranges or retries.
+
+Why libcurl and not an HTTP library written in Python: at 1 GB/s the latter needs two to five times the processor
+(ARCHITECTURE.md has the figures), and proxies, HTTP/2 and corporate CAs come with it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pycurl
+
+from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_public
+
+_BUFFER = 512 * 1024  # of one read; larger ones gained nothing on loopback (make bench)
+_MAX_HEADERS = 64 * 1024
+
+_CAUSES = {
+    pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS,
+    pycurl.E_COULDNT_RESOLVE_PROXY: Cause.DNS,
+    pycurl.E_COULDNT_CONNECT: Cause.CONNECT,
+    pycurl.E_SSL_CONNECT_ERROR: Cause.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: Cause.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: Cause.TLS,
+    pycurl.E_SSL_CERTPROBLEM: Cause.TLS,
+    pycurl.E_SSL_CIPHER: Cause.TLS,
+    pycurl.E_SSL_ISSUER_ERROR: Cause.TLS,
+    pycurl.E_SSL_INVALIDCERTSTATUS: Cause.TLS,
+    pycurl.E_OPERATION_TIMEDOUT: Cause.CONNECT,  # the only time limit that libcurl keeps for us is the connection's
+}
+
+
+class Wire:
+    """A `Network` on the running loop. One of them serves all transfers, so connections are shared and kept alive.
+
+    Args:
+        ca_file: PEM file of the authorities to trust.
+        proxy: answers the proxy for an address, None for none.
+        patience: how long to wait for what.
+    """
+
+    def __init__(self, ca_file: str, proxy: Callable[[str], str | None], patience: Patience) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ca_file = ca_file
+        self._proxy = proxy
+        self._patience = patience
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: dict[Any, _Exchange] = {}
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wake_after)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, 64)
+
+    async def __call__(self, request: Request, receiver: Receiver) -> None:
+        """Perform `request`; see `Network`."""
+        exchange = _Exchange(self._loop, request, receiver, self._patience)
+        handle = self._handle(request, exchange)
+        exchange.handle = handle
+        self._running[handle] = exchange
+        self._multi.add_handle(handle)
+        self._poke()
+        try:
+            await exchange.ended
+        finally:
+            exchange.close()
+            del self._running[handle]
+            self._multi.remove_handle(handle)
+            handle.close()
+
+    def close(self) -> None:
+        """End all connections. No exchange may be running."""
+        if self._timer:
+            self._timer.cancel()
+        self._multi.close()
+
+    def _handle(self, request: Request, exchange: "_Exchange") -> Any:
+        handle = pycurl.Curl()
+        secure = request.url.startswith("https:")
+        options: list[tuple[int, Any]] = [
+            (pycurl.URL, request.url),
+            (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if secure else pycurl.PROTO_HTTP),
+            (pycurl.FOLLOWLOCATION, 0),  # each hop is judged by us (route.py)
+            (
+                pycurl.HTTP_VERSION,
+                pycurl.CURL_HTTP_VERSION_1_1,
+            ),  # one connection a segment: a shared one would share its window
+            (pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in _headers(request).items()]),
+            (pycurl.CAINFO, self._ca_file),
+            (pycurl.CONNECTTIMEOUT_MS, int(self._patience.connect * 1000)),
+            (pycurl.BUFFERSIZE, _BUFFER),
+            (pycurl.NOSIGNAL, 1),
+            (pycurl.PROXY, self._proxy(request.url) or ""),
+            (pycurl.HEADERFUNCTION, exchange.header_line),
+            (pycurl.WRITEFUNCTION, exchange.data),
+            (pycurl.PREREQFUNCTION, exchange.connected),
+        ]
+        if not request.trusted and not self._proxy(request.url):
+            options.append((pycurl.OPENSOCKETFUNCTION, exchange.open_public_socket))
+        for option, value in options:
+            handle.setopt(option, value)
+        return handle
+
+    def _watch(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
+        self._loop.remove_reader(fd)
+        self._loop.remove_writer(fd)
+        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
+            self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
+        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
+            self._loop.add_writer(fd, self._act, fd, pycurl.CSELECT_OUT)
+
+    def _wake_after(self, milliseconds: int) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if milliseconds >= 0:
+            self._timer = self._loop.call_later(milliseconds / 1000, self._poke)
+
+    def _poke(self) -> None:
+        self._act(pycurl.SOCKET_TIMEOUT, 0)
+
+    def _act(self, fd: int, events: int) -> None:
+        self._multi.socket_action(fd, events)
+        while True:
+            left, done, failed = self._multi.info_read()
+            for handle in done:
+                self._running[handle].succeed()
+            for handle, code, text in failed:
+                self._running[handle].fail(code, text)
+            if not left:
+                return
+
+
+class _Exchange:
+    """One request on the wire: passes libcurl's callbacks on to the receiver, and watches that bytes keep coming."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, request: Request, receiver: Receiver, patience: Patience
+    ) -> None:
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self.handle: Any = None
+        self._loop = loop
+        self._url = request.url
+        self._receiver = receiver
+        self._patience = patience
+        self._lines: list[bytes] = []
+        self._header_size = 0
+        self._head_seen = False
+        self._fresh = 0
+        self._private = False
+        self._unsafe = False
+        self._error: BaseException | None = None
+        self._resume: asyncio.TimerHandle | None = None
+        self._watchdog = loop.call_later(
+            patience.connect + patience.head, self._end, Cut(Cause.SILENT, "no answer came")
+        )
+
+    def connected(self, peer: str, _local: str, _peer_port: int, _local_port: int) -> int:
+        """Look at who is really at the other end, on a new connection or a kept one, before the request is sent."""
+        self._private = not is_public(peer)
+        return int(pycurl.PREREQFUNC_OK)
+
+    def header_line(self, line: bytes) -> int | None:
+        """A status line, a header, or the empty line that ends them (once for each interim reply too)."""
+        self._header_size += len(line)
+        if self._header_size > _MAX_HEADERS:
+            return self._abort(Cut(Cause.BROKEN, "the reply's headers do not end"))
+        if line.strip():
+            self._lines.append(line)
+            return None
+        lines, self._lines = self._lines, []
+        status = int(lines[0].split()[1]) if lines else 0
+        return None if status < 200 else self._show_head(status, lines[1:])
+
+    def data(self, data: bytes) -> int | None:
+        """A piece of the body."""
+        try:
+            wait = self._receiver.body(data)
+        except BaseException as error:
+            return self._abort(error)
+        if wait > 0:
+            self._fresh = self._patience.floor  # held back by us, so not stalled
+            self._resume = self._loop.call_later(wait, self._unpause)
+            return int(pycurl.WRITEFUNC_PAUSE)
+        self._fresh += len(data)
+        return None
+
+    def open_public_socket(self, _purpose: int, address: Any) -> Any:
+        """Open a socket only to a public address: the address that is really connected to, whatever its name said."""
+        if not is_public(address.addr[0]):
+            self._unsafe = True
+            return pycurl.SOCKET_BAD
+        return socket.socket(address.family, address.socktype, address.protocol)
+
+    def succeed(self) -> None:
+        """Libcurl says that the reply ended as its framing promised."""
+        self._end(self._error if self._head_seen else Cut(Cause.BROKEN, "the reply had no head"))
+
+    def fail(self, code: int, text: str) -> None:
+        """Libcurl gave up; our own reason, where there is one, came first."""
+        unsafe = Cut(Cause.UNSAFE, "the address is not a public one") if self._unsafe else None
+        self._end(self._error or unsafe or Cut(_CAUSES.get(code, Cause.BROKEN), text or f"libcurl error {code}"))
+
+    def close(self) -> None:
+        """No more callbacks."""
+        self._watchdog.cancel()
+        if self._resume:
+            self._resume.cancel()
+
+    def _show_head(self, status: int, lines: list[bytes]) -> int | None:
+        self._head_seen = True
+        self._watch_for_stalls()
+        pairs = (line.decode("latin-1").partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+        try:
+            self._receiver.head(Head(status, headers, private=self._private))
+        except BaseException as error:
+            return self._abort(error)
+        return None
+
+    def _watch_for_stalls(self) -> None:
+        self._watchdog.cancel()
+        self._fresh = 0
+        self._watchdog = self._loop.call_later(self._patience.stall, self._check_for_stall)
+
+    def _check_for_stall(self) -> None:
+        if self._fresh < self._patience.floor:
+            self._end(Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s"))
+        else:
+            self._watch_for_stalls()
+
+    def _unpause(self) -> None:
+        self._resume = None
+        self.handle.pause(pycurl.PAUSE_CONT)
+
+    def _abort(self, error: BaseException) -> int:
+        self._error = error
+        return -1
+
+    def _end(self, error: BaseException | None) -> None:
+        if self.ended.done():
+            return
+        if error is None:
+            self.ended.set_result(None)
+        else:
+            self.ended.set_exception(error)
+
+
+def _headers(request: Request) -> dict[str, str]:
+    # A range is sent even for a whole file: the 206 proves that the server would let us go on after a cut.
+    last = "" if request.last is None else request.last
+    return {"Accept-Encoding": "identity", "Accept": "*/*", **request.headers, "Range": f"bytes={request.first}-{last}"}

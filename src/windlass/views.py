@@ -1,0 +1,119 @@
+"""What jobs look like from outside: pure functions to the contract's JSON. The faces send it, none makes its own."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from windlass.jobs.job import Job
+from windlass.jobs.states import Phase, State
+from windlass.manifest import Manifest
+from windlass.pull import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as it stands at one moment: what the store has, and what a pull that runs here knows better."""
+
+    job: Job
+    progress: Progress | None = None
+    bytes_per_second: float = 0.0
+    at: float = 0.0
+
+    @property
+    def downloaded(self) -> int:
+        """Bytes that are here for good."""
+        if self.progress and self.job.state is State.RUNNING:
+            return self.progress.downloaded
+        return self.job.downloaded
+
+    @property
+    def phase(self) -> Phase:
+        """What it is busy with."""
+        return self.progress.phase if self.progress and self.job.state is State.RUNNING else self.job.phase
+
+
+def time_text(seconds: float) -> str:
+    """Unix seconds as UTC in ISO 8601 with milliseconds and `Z` (contract §2)."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def job_body(view: JobView, status: str | None = None) -> dict[str, Any]:
+    """A job in LM Studio's shape, with the extra fields of the contract; `status` overrides the job's own word."""
+    job = view.job
+    body: dict[str, Any] = {
+        "job_id": job.id,
+        "status": status or job.status,
+        "total_size_bytes": job.total,
+        "downloaded_bytes": view.downloaded,
+        "items": items(job.manifest),
+        "phase": view.phase,
+        # Accepted is started, as clients see it: a queued job is `downloading`, and those without a start confuse them.
+        "started_at": time_text(job.started_at or job.created_at),
+    }
+    if job.status == "downloading":
+        body |= _speed(view)
+    if job.completed_at is not None and job.state is State.COMPLETED:
+        body["completed_at"] = time_text(job.completed_at)
+    return body | _error(job)
+
+
+def job_detail(view: JobView) -> dict[str, Any]:
+    """A job with all that is known of it: its files, their connections and retries, where they come from."""
+    job, manifest = view.job, view.job.manifest
+    detail = job_body(view) | {
+        "model": manifest.id,
+        "priority": job.priority,
+        "created_at": time_text(job.created_at),
+        "why": manifest.why,
+        "files": [_file(view, index) for index in range(len(manifest.files))],
+    }
+    return detail | ({"limit_rate": job.limit_rate} if job.limit_rate else {})
+
+
+def items(manifest: Manifest) -> list[dict[str, Any]]:
+    """What a job brings in, as the seed lists it: the catalog's texts, then the weights."""
+    entry = manifest.catalog
+    yaml = [{"type": "model_yaml", "id": f"{entry.id}/model.yaml", "size_bytes": entry.size}] if entry else []
+    model: dict[str, Any] = {
+        "type": "model",
+        "publisher": manifest.publisher,
+        "id": manifest.id,
+        "display_name": manifest.display_name,
+        "url": manifest.url,
+        "size_bytes": manifest.weights_size,
+        "format": manifest.format,
+    }
+    if manifest.quantization:
+        model["quantization"] = {"name": manifest.quantization.upper()}  # the seed has 4BIT where the lists have 4bit
+    return [*yaml, model]
+
+
+def _speed(view: JobView) -> dict[str, Any]:
+    speed = view.bytes_per_second
+    if speed <= 0 or view.phase is not Phase.TRANSFERRING:
+        return {}
+    left = max(0, view.job.total - view.downloaded)
+    return {"bytes_per_second": speed, "estimated_completion": time_text(view.at + min(left / speed, 10 * 365 * 86400))}
+
+
+def _error(job: Job) -> dict[str, Any]:
+    if job.state is State.CANCELLED:
+        return {
+            "error_code": "cancelled",
+            "error_message": "The job was cancelled. Ask for the model again to start anew.",
+        }
+    if job.error_code is None:
+        return {}
+    return {"error_code": job.error_code, "error_message": job.error_message or job.error_code}
+
+
+def _file(view: JobView, index: int) -> dict[str, Any]:
+    file = view.job.manifest.files[index]
+    body: dict[str, Any] = {"path": file.shelf_path, "size_bytes": file.size, "role": file.role}
+    body |= {"digest": f"{file.digest.algorithm}:{file.digest.hex}", "commit": file.commit}
+    meter = view.progress.files.get(file.shelf_path) if view.progress else None
+    if meter is None:
+        return body | ({"downloaded_bytes": file.size} if view.job.state is State.COMPLETED else {})
+    body |= {"downloaded_bytes": meter.kept, "verified_bytes": meter.checked, "fetched_bytes": meter.fetched}
+    body |= {"connections": meter.connections, "retries": meter.retries}
+    return body | ({"note": meter.note} if meter.note else {})
