@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from windlass.jobs.states import Phase
@@ -69,6 +70,13 @@ def progress_of(manifest: Manifest, shelf: Shelf) -> Progress:
     return Progress(texts, {file.shelf_path: _meter(file, shelf) for file in manifest.files})
 
 
+def hand_over(manifest: Manifest, shelf: Shelf) -> Path:
+    """What to hand to llama.cpp (the first shard) or to MLX and transformers (the folder)."""
+    first = next(file for file in manifest.files if file.role == "weights")
+    path = shelf.path_of(first)
+    return path if manifest.format == "gguf" else path.parent
+
+
 def partial_names(manifest: Manifest) -> frozenset[str]:
     """The names of the partials that a pull of this manifest makes or goes on with."""
     return frozenset(_target(file).partial_name for file in manifest.files)
@@ -78,6 +86,17 @@ def discard_partials(names: Iterable[str], shelf: Shelf) -> None:
     """Remove partials by name. No pull may be at work on them."""
     for name in names:
         discard(_partials(shelf), name)
+
+
+def publish_model(manifest: Manifest, shelf: Shelf) -> None:
+    """Note that all files of a manifest stand on the shelf and are one model, with its catalog entry if it has one."""
+    overrides: dict[str, Any] = {}
+    if manifest.catalog:
+        from windlass.hub.model_yaml import read_model_yaml
+
+        shelf.publish_catalog(manifest.catalog)
+        overrides = dict(read_model_yaml(manifest.catalog.model_yaml).overrides)
+    shelf.finish(manifest, overrides)
 
 
 async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[ManifestFile]:
@@ -124,9 +143,7 @@ def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: M
         receipt = Receipt.of(file, source=means.endpoint, verified_at=now, chunks=whole.seal.chunks)
         shelf.publish(whole.path, file, receipt)
         discard(whole.path.parent, whole.path.stem)
-    if manifest.catalog:
-        shelf.publish_catalog(manifest.catalog)
-    shelf.finish(manifest)
+    publish_model(manifest, shelf)
 
 
 def _meter(file: ManifestFile, shelf: Shelf) -> Meter:

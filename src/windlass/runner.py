@@ -19,6 +19,7 @@ from windlass.jobs.job import Job
 from windlass.jobs.queue import step
 from windlass.jobs.states import FAIL, FINISH, START, YIELD, State
 from windlass.jobs.store import Store
+from windlass.library.shelf import Shelf
 from windlass.presence import Presence
 from windlass.pull import Means, Progress, progress_of, pull
 from windlass.transfer.meter import Speed
@@ -27,10 +28,18 @@ from windlass.transfer.pace import Pace
 from windlass.transfer.target import Tools
 
 BEAT = 0.25  # seconds between samples of the speed
+_REMEMBERED = 50  # pulls that ended, whose counters are still to be seen
 _IDLE = 1.0  # seconds between looks at the store when nothing runs here and nobody pokes
 _BEATS_TO_NOTE = 4  # every so many, how far each job is goes into the store
 
-MakeMeans = Callable[[Tools], Means]
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Makes what pulls work with: the network on the runner's loop, and all else around the tools made here."""
+
+    shelf: Shelf
+    network: Callable[[], Any]
+    means: Callable[[Tools], Means]
 
 
 @dataclass(eq=False, slots=True)
@@ -58,8 +67,7 @@ class Runner:
     Args:
         store: the jobs.
         presence: this process's sign of life, which marks the jobs that it runs.
-        open_network: makes the network, on the runner's loop.
-        means: what a pull works with, but for its tools, which are made here.
+        workshop: makes what the pulls work with.
         limits: how much may run at once, and how fast.
     """
 
@@ -67,18 +75,17 @@ class Runner:
         self,
         store: Store,
         presence: Presence,
-        open_network: Callable[[], Any],
-        means: MakeMeans,
+        workshop: Workshop,
         limits: Limits,
     ) -> None:
         self.limits = limits
         self.only: Collection[str] | None = None
         self._store = store
         self._presence = presence
-        self._open_network = open_network
-        self._make_means = means
+        self._workshop = workshop
         self._pace = Pace(limits.limit_rate)
         self._running: dict[str, Running] = {}
+        self._recent: dict[str, Running] = {}
         self._loop = asyncio.new_event_loop()
         self._poked = asyncio.Event()
         self._ending = False
@@ -88,7 +95,8 @@ class Runner:
     # From any thread
 
     def start(self) -> None:
-        """Begin to run jobs."""
+        """Begin to run jobs; those that a dead process left are back in the queue, rightly counted, when this returns."""
+        self._reclaim()
         self._thread.start()
 
     def poke(self) -> None:
@@ -97,8 +105,8 @@ class Runner:
             self._loop.call_soon_threadsafe(self._poked.set)
 
     def running(self, job_id: str) -> Running | None:
-        """The pull of a job, if it runs here."""
-        return self._running.get(job_id)
+        """The pull of a job that runs here, or did until a short while ago."""
+        return self._running.get(job_id) or self._recent.get(job_id)
 
     def interrupt(self, job_id: str, timeout: float = 5.0) -> None:
         """End a job's pull, if it runs here, and wait until it has ended; the store says already where the job goes."""
@@ -123,7 +131,7 @@ class Runner:
             self._threads.shutdown(wait=False)
 
     async def _main(self) -> None:
-        network = self._open_network()
+        network = self._workshop.network()
         try:
             beats = 0
             while not self._ending:
@@ -166,16 +174,18 @@ class Runner:
             if job.id not in self._running and (
                 job.owner == self._presence.name or not self._presence.is_alive(job.owner)
             ):
+                downloaded = progress_of(job.manifest, self._workshop.shelf).downloaded
                 with suppress(IllegalMove):  # another process was faster
-                    self._store.move(job.id, YIELD, note="its process has ended")
+                    self._store.move(job.id, YIELD, note="its process has ended", downloaded=downloaded)
 
     async def _begin(self, job: Job, network: Network) -> None:
         try:
             job = await self._in_thread(lambda: self._store.move(job.id, START, owner=self._presence.name))
         except IllegalMove:
             return  # paused, cancelled, or claimed by another process in the meantime
-        means = self._make_means(self._tools(job, network))
+        means = self._workshop.means(self._tools(job, network))
         progress = await self._in_thread(progress_of, job.manifest, means.shelf)
+        self._recent.pop(job.id, None)
         task = self._loop.create_task(self._pull(job, means, progress))
         self._running[job.id] = Running(job, progress, task)
 
@@ -202,8 +212,15 @@ class Runner:
             text = f"Something went wrong inside Windlass: {type(error).__name__}: {error}."
             await self._end(job, progress, FAIL, note=text, error_code="internal_error", error_message=text)
         finally:
-            self._running.pop(job.id, None)
+            self._retire(job.id)
             self._poked.set()
+
+    def _retire(self, job_id: str) -> None:
+        ended = self._running.pop(job_id, None)
+        if ended:
+            self._recent[job_id] = ended
+        while len(self._recent) > _REMEMBERED:
+            del self._recent[next(iter(self._recent))]
 
     async def _end(self, job: Job, progress: Progress, edge: Any, **changes: Any) -> None:
         with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands

@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from functools import cached_property
 from platform import machine
 from typing import TYPE_CHECKING, Any, Self
@@ -13,19 +13,20 @@ from windlass import names
 from windlass.errors import IllegalMove, InsufficientStorage
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, FOUND, PAUSE, RESUME, State
-from windlass.jobs.store import Store
+from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
 from windlass.manifest import Format, Manifest
 from windlass.presence import Presence
-from windlass.pull import Means, discard_partials, partial_names, progress_of
-from windlass.runner import Limits, Runner
+from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of, publish_model
 from windlass.settings import Settings
-from windlass.transfer.target import Tools
 from windlass.views import JobView
 
 if TYPE_CHECKING:
     from windlass.hub.resolve import Resolution, Resolver
+    from windlass.jobs.store import Store
+    from windlass.runner import Runner
+    from windlass.transfer.target import Tools
 
 HASH_AT_ONCE = 2_000_000_000  # bytes of unverified files that a request waits for; more is hashed by a job
 _ACTIVE = (State.QUEUED, State.RUNNING)
@@ -42,24 +43,43 @@ class Service:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
-        self.presence = Presence(settings.home)
-        self.store = Store(settings.database_url, clock)
         self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
         self._clock = clock
-        limits = Limits(settings.max_jobs, settings.connections, settings.limit_rate)
-        self.runner = Runner(self.store, self.presence, self._open_network, self._means, limits)
+        self._opened = ExitStack()
 
     def close(self) -> None:
         """Checkpoint what runs, and let go of everything."""
-        self.runner.close()
-        self.store.close()
-        self.presence.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    # The parts: made when first asked for, so that a verb that needs no jobs does not wait for a database
+
+    @cached_property
+    def presence(self) -> Presence:
+        """This process's sign of life."""
+        return self._opened.enter_context(Presence(self.settings.home))
+
+    @cached_property
+    def store(self) -> "Store":
+        """The jobs on disk."""
+        from windlass.jobs.store import Store
+
+        return self._opened.enter_context(Store(self.settings.database_url, self._clock))
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """What runs them."""
+        from windlass.runner import Limits, Runner, Workshop
+
+        limits = Limits(self.settings.max_jobs, self.settings.connections, self.settings.limit_rate)
+        workshop = Workshop(self.shelf, self._open_network, self._means)
+        runner = Runner(self.store, self.presence, workshop, limits)
+        return self._opened.enter_context(closing(runner))
 
     # Models
 
@@ -84,6 +104,18 @@ class Service:
         if job is None or job.state is State.FAILED:
             self._make_room(manifest)
         return self._view(self._go_on(job, manifest)), False
+
+    def models(self) -> list[Model]:
+        """The models on the shelf that are whole."""
+        return self.shelf.models()
+
+    def find(self, name: str, quantization: str | None = None) -> Model:
+        """The model on the shelf that a name means: a key, a catalog name, `owner/repo`, each with `@quantization`.
+
+        Raises:
+            ModelNotFound: none, or more than one.
+        """
+        return self.shelf.find(name, quantization)
 
     # Jobs
 
@@ -142,9 +174,7 @@ class Service:
         return self.store.get(job.id)
 
     def _record_found(self, manifest: Manifest, job: Job | None) -> Job:
-        self.shelf.finish(manifest)
-        if manifest.catalog:
-            self.shelf.publish_catalog(manifest.catalog)
+        publish_model(manifest, self.shelf)
         if job is None:
             return self.store.add_completed(manifest)
         return self.store.move(job.id, FOUND, downloaded=manifest.total_size)
@@ -188,9 +218,10 @@ class Service:
 
     def _view(self, job: Job) -> JobView:
         running = self.runner.running(job.id)
+        path = hand_over(job.manifest, self.shelf)
         if running is None:
-            return JobView(job, at=self._clock())
-        return JobView(job, running.progress, running.speed.per_second(), self._clock())
+            return JobView(job, at=self._clock(), path=path)
+        return JobView(job, running.progress, running.speed.per_second(), self._clock(), path)
 
     @cached_property
     def _resolver(self) -> "Resolver":
@@ -209,7 +240,7 @@ class Service:
 
         return self.settings.hf_token or get_token()
 
-    def _means(self, tools: Tools) -> Means:
+    def _means(self, tools: "Tools") -> Means:
         self.settings.models_dir.mkdir(parents=True, exist_ok=True)
         token = self._hub_token()
         headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from windlass.jobs.job import Job
@@ -18,13 +19,14 @@ class JobView:
     progress: Progress | None = None
     bytes_per_second: float = 0.0
     at: float = 0.0
+    path: Path | None = None
 
     @property
     def downloaded(self) -> int:
         """Bytes that are here for good."""
         if self.progress and self.job.state is State.RUNNING:
             return self.progress.downloaded
-        return self.job.downloaded
+        return self.job.total if self.job.state is State.COMPLETED else self.job.downloaded
 
     @property
     def phase(self) -> Phase:
@@ -67,6 +69,8 @@ def job_detail(view: JobView) -> dict[str, Any]:
         "why": manifest.why,
         "files": [_file(view, index) for index in range(len(manifest.files))],
     }
+    if view.path and job.state is State.COMPLETED:
+        detail["path"] = str(view.path)
     return detail | ({"limit_rate": job.limit_rate} if job.limit_rate else {})
 
 

@@ -34,7 +34,7 @@ def saved_token(given: str | None = None) -> str | None:
     """The token in force: the one handed in, else what `huggingface_hub` finds (`HF_TOKEN`, its saved login)."""
     if given:
         return given
-    from huggingface_hub import get_token  # noqa: PLC0415  late: 0.04 s that only the hub's users need
+    from huggingface_hub import get_token  # late: 0.04 s that only the hub's users need
 
     return get_token()
 

@@ -106,7 +106,7 @@ def write_model_yaml(model: str, bases: Iterable[Base]) -> str:
 
     `metadataOverrides` must not be missing: LM Studio refuses a model of its hub folder without it.
     """
-    import yaml  # noqa: PLC0415  late: only catalog models need it
+    import yaml  # late: only catalog models need it
 
     raw = {
         "model": model,
@@ -142,7 +142,7 @@ def _source(source: HubSource) -> dict[str, str]:
 
 def _safe_yaml(text: str) -> object:
     """YAML of plain values. Aliases are refused: a few lines of them can stand for gigabytes."""
-    import yaml  # noqa: PLC0415  late: only catalog models need it
+    import yaml  # late: only catalog models need it
 
     if len(text.encode("utf-8", "replace")) > LIMIT:
         raise HubError(f"The model.yaml is larger than {LIMIT} bytes.")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from windlass.errors import HubError, ModelNotFound, NoModelFiles, QuantizationNotFound
 from windlass.hub.listing import HubFile, Listing
-from windlass.hub.select_gguf import GgufFiles, gguf_files, select_gguf
+from windlass.hub.select_gguf import GgufFiles, gguf_files, holds_model, select_gguf
 from windlass.hub.select_safetensors import safetensors_weights, select_safetensors, texts_needed
 from windlass.hub.selection import Chosen, Selection, Wish, size_of
 from windlass.hub.sets import file_sets
@@ -104,16 +104,11 @@ def _missing(listing: Listing, path: str) -> ModelNotFound:
 
 def _kind(files: Sequence[HubFile], wish: Wish) -> Literal["gguf", "safetensors"] | None:
     """Which family of formats to take. `mlx` takes any safetensors, as LM Studio's `compatibilityTypes` count them."""
-    if wish.prefer in {None, "gguf"} and _holds_gguf(files):
+    if wish.prefer in {None, "gguf"} and any(map(holds_model, files)):
         return "gguf"
     if wish.prefer != "gguf" and safetensors_weights(files):
         return "safetensors"
     return None
-
-
-def _holds_gguf(files: Sequence[HubFile]) -> bool:
-    found = gguf_files(files, "")
-    return bool(found.variants or found.broken)
 
 
 def _select_scope(listing: Listing, wish: Wish, texts: Mapping[str, bytes]) -> Selection:
@@ -133,6 +128,8 @@ def _gguf_of(listing: Listing, scope: _Scope) -> GgufFiles:
     A folder often holds the shards of one quantization while the projector for all of them stands at the root.
     """
     inside = gguf_files((file for file in listing.files if file.path.startswith(scope.folder)), listing.repo)
+    if not scope.folder:
+        return inside
     return replace(inside, projectors=gguf_files(listing.files, listing.repo).projectors)
 
 
@@ -188,7 +185,7 @@ def _nothing(repo: str, files: Sequence[HubFile], wish: Wish) -> NoModelFiles:
     """Why nothing can be taken, by what there is instead."""
     paths = [file.path for file in files]
     if wish.prefer and _kind(files, replace(wish, prefer=None)):
-        other = "GGUF" if _holds_gguf(files) else "safetensors"
+        other = "GGUF" if any(map(holds_model, files)) else "safetensors"
         return NoModelFiles(f"{repo} does not come as {wish.prefer}, only as {other}.", hint="Ask for no format.")
     if any(_PARTS.fullmatch(path) for path in paths):
         return NoModelFiles(f"{repo} has GGUF in raw parts that must be joined by hand.", hint="Look for another copy.")

@@ -63,11 +63,16 @@ class GgufFiles:
     projectors: tuple[Variant, ...]
 
 
+def holds_model(file: HubFile) -> bool:
+    """Whether it is a GGUF model or a part of one, by its name. An empty file is none."""
+    return is_gguf(file.path) and bool(file.size) and not is_decoy(file.path) and not is_projector(file.path)
+
+
 def gguf_files(files: Iterable[HubFile], repo: str) -> GgufFiles:
-    """Sort a listing's GGUF files. Empty files are none, nor are importance matrices and drafts."""
-    candidates = [file for file in files if is_gguf(file.path) and file.size and not is_decoy(file.path)]
-    variants, broken = _variants(file for file in candidates if not is_projector(file.path))
-    projectors, _ = _variants(file for file in candidates if is_projector(file.path))
+    """Sort a listing's GGUF files: models, and what goes along with them."""
+    files = [file for file in files if is_gguf(file.path) and file.size]
+    variants, broken = _variants(filter(holds_model, files))
+    projectors, _ = _variants(file for file in files if is_projector(file.path) and not is_decoy(file.path))
     return GgufFiles(tuple(_labelled_by_repo(variants, repo)), broken, tuple(projectors))
 
 

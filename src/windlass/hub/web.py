@@ -160,7 +160,7 @@ class Web:
 
     def _once(self, url: str, ask: Ask, token: str | None) -> tuple[Reply, bool | None]:
         """One request and its answer, and whether it came from a public address (None where that is not known)."""
-        import httpx2  # noqa: PLC0415  late: see the module's docstring
+        import httpx2
 
         if held_back := self._pace.pop(origin(url), 0.0):
             self._timing.sleep(held_back)
@@ -173,7 +173,8 @@ class Web:
                 reply = Reply(response.status_code, dict(response.headers), body, url)
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, ssl.SSLError) as error:
             raise _translated(error, url) from error
-        self._pace[origin(url)] = pace(reply.headers)
+        if reply.ok:  # after a refusal, how long to wait is decided elsewhere
+            self._pace[origin(url)] = pace(reply.headers)
         return reply, public
 
     def _bounded(self, response: "httpx2.Response", limit: int, deadline: float) -> Iterator[bytes]:
@@ -183,7 +184,7 @@ class Web:
             size += len(block)
             if not good and size > _ERROR_BODY:
                 return
-            if size > limit:
+            if good and size > limit:
                 raise HubError(f"{response.url.host} answered with more than {limit} bytes where a small text was due.")
             if self._timing.monotonic() > deadline:
                 raise _Interrupted(_unreachable(str(response.url), f"took more than {_WHOLE_SECONDS:.0f} s to answer"))
@@ -197,7 +198,7 @@ class Web:
 
 
 def _new_client() -> "httpx2.Client":
-    import httpx2  # noqa: PLC0415  late: see the module's docstring
+    import httpx2
 
     timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
     try:
@@ -261,7 +262,7 @@ def _is_public(response: "httpx2.Response") -> bool | None:
 
 def _translated(error: Exception, url: str) -> Exception:
     """A foreign error as ours; an `_Interrupted` where another try may help."""
-    import httpx2  # noqa: PLC0415  late: see the module's docstring
+    import httpx2
 
     host = urlsplit(url).netloc
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):

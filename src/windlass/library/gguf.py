@@ -30,7 +30,25 @@ _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _WIDTHS = {kind: struct.calcsize(f"<{code}") for kind, code in _SCALARS.items()}
 _STRING, _ARRAY = 8, 9
 
-_GENERAL = {"general.architecture", "general.name", "general.size_label", "general.file_type", "general.type"}
+# ggml's type number of a tensor → (elements in a block, bytes of a block), from ggml.h and ggml-common.h.
+_BLOCKS = {
+    0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84),
+    11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66), 17: (256, 74),
+    18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136), 24: (1, 1), 25: (1, 2),
+    26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54), 35: (256, 66), 39: (32, 17),
+    40: (64, 36),
+}  # fmt: skip
+_UNKNOWN_BLOCK = (1, 0)  # a type of tomorrow: its bytes cannot be counted, only where they start
+_ALIGNMENT = "general.alignment"
+
+_GENERAL = {
+    "general.architecture",
+    "general.name",
+    "general.size_label",
+    "general.file_type",
+    "general.type",
+    _ALIGNMENT,
+}
 _OF_ARCHITECTURE = {"context_length", "block_count", "expert_count", "embedding_length", "pooling_type"}
 _SPLIT = {"split.no", "split.count"}
 _TEMPLATE = "tokenizer.chat_template"
@@ -87,7 +105,7 @@ def scan(path: Path) -> GgufHead:
         if tensor_count > MAX_TENSORS or pair_count > MAX_PAIRS:
             raise Damaged(f"it claims {tensor_count} tensors and {pair_count} facts, which no model has")
         facts = dict(_pairs(cursor, pair_count))
-        parameters = _tensors(cursor, tensor_count)
+        parameters = _tensors(cursor, tensor_count, _number(facts.get(_ALIGNMENT)) or 32)
     return _head(version, tensor_count, parameters, facts)
 
 
@@ -230,18 +248,20 @@ def _skip_array(cursor: _Cursor, depth: int) -> None:
             _skip(cursor, kind, depth)
 
 
-def _tensors(cursor: _Cursor, count: int) -> int:
-    """The elements of all tensors; checks that the file reaches at least to where the last one starts."""
+def _tensors(cursor: _Cursor, count: int, alignment: int) -> int:
+    """The elements of all tensors; checks that the file reaches to the end of the last one."""
     elements, furthest = 0, 0
     for _ in range(count):
         cursor.skip_strings(1)
         dimensions = cursor.u32()
         if dimensions > 8:
             raise Damaged(f"a tensor in it has {dimensions} dimensions")
-        *shape, _kind, offset = struct.unpack(f"{cursor.order}{dimensions}QIQ", cursor.take(8 * dimensions + 12))
-        elements += math.prod(shape)
-        furthest = max(furthest, offset)
-    if count and cursor.position + furthest >= cursor.size:
+        *shape, kind, offset = struct.unpack(f"{cursor.order}{dimensions}QIQ", cursor.take(8 * dimensions + 12))
+        amount, (block, width) = math.prod(shape), _BLOCKS.get(kind, _UNKNOWN_BLOCK)
+        elements += amount
+        furthest = max(furthest, offset + amount // block * width)
+    data = -(-cursor.position // alignment) * alignment
+    if count and data + furthest > cursor.size:
         raise Damaged("it is cut short")
     return elements if elements < 2**60 else 0
 

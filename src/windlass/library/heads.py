@@ -70,24 +70,25 @@ def _kind(head: gguf.GgufHead) -> str:
     return head.kind if head.kind in {"adapter", "imatrix"} else "model"
 
 
-def read_folder(folder: Path, weights: tuple[str, ...]) -> Head:
+def read_folder(folder: Path, weights: str, *, is_all: bool) -> Head:
     """The head of a folder with config.json and safetensors weights.
 
     Args:
         folder: where config.json stands.
-        weights: the names of the weights files there; the parameters are counted only where there is one.
+        weights: the name of the first weights file there.
+        is_all: whether it is the only one; else the parameters are not counted.
 
     Raises:
-        Damaged: config.json or the first weights file cannot be read as what it is.
+        Damaged: config.json or the weights file cannot be read as what it is.
         OSError: one of them cannot be read at all.
     """
     config = safetensors.read_config(folder / "config.json")
-    first = safetensors.scan(folder / weights[0])
+    first = safetensors.scan(folder / weights)
     return Head(
         architecture=config.model_type,
         quantization=_quantization(config),
         context_length=config.context_length,
-        parameters=_parameters(first, config.bits) if len(weights) == 1 else None,
+        parameters=_parameters(first, config.bits) if is_all else None,
         tool_use=knows_tools(safetensors.read_template(folder)),
         embedding=is_encoder(config.model_type) or (folder / "modules.json").is_file(),  # sentence-transformers' own
         vision=config.vision,

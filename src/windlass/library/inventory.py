@@ -110,7 +110,7 @@ class Inventory:
         def read() -> dict[str, Any]:
             if found.format == "gguf":
                 return asdict(read_gguf(self._models_dir / weights[0]))
-            return asdict(read_folder(self._models_dir / folder, (name, *weights[1:])))
+            return asdict(read_folder(self._models_dir / folder, name, is_all=len(weights) == 1))
 
         return dict(self._known.recall(f"head {weights[0]}", stamp, partial(_told, read)))
 

@@ -89,7 +89,8 @@ class Receipts:
         """The file's receipt, if there is one that can be read; whether it still agrees is for the caller to ask."""
         raw = _load(self.path(shelf_path))
         # Chunks of another size would show damage everywhere; without them a repair fetches the whole file.
-        chunks = raw.pop("chunks", ()) if raw.pop("chunk_size", None) == CHUNK_SIZE else ()
+        chunks, chunk_size = raw.pop("chunks", ()), raw.pop("chunk_size", None)
+        chunks = chunks if chunk_size == CHUNK_SIZE else ()
         try:
             receipt = Receipt(digest=Digest(**raw.pop("digest")), chunks=tuple(map(str, chunks)), **raw)
         except (TypeError, KeyError):

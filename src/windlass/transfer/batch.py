@@ -1,4 +1,4 @@
-"""Bring several files in: large ones two at a time, so that one's end overlaps the next one's start; small ones more."""
+"""Bring several files in: large ones two at a time, so that ends and starts overlap; small ones many at a time."""
 
 import asyncio
 from collections.abc import Sequence

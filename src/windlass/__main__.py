@@ -1,0 +1,5 @@
+"""`python -m windlass` is the command."""
+
+from windlass.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The REST face: LM Studio's API, and Windlass's own beside it."""

@@ -1,0 +1,58 @@
+"""Puts the REST face together."""
+
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from windlass import __version__
+from windlass.api import errors, lmstudio, own
+from windlass.api.bodies import Refused
+from windlass.api.guard import Guard
+from windlass.errors import WindlassError
+from windlass.service import Service
+
+
+def create_app(service: Service, hosts: Collection[str] = ()) -> FastAPI:
+    """The app over a service, whose runner starts and ends with it; `hosts` are names that we are known by."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        service.runner.start()
+        yield
+
+    app = FastAPI(title="Windlass", version=__version__, lifespan=lifespan, redirect_slashes=False)
+    app.state.service = service
+    app.include_router(lmstudio.router)
+    app.include_router(own.router)
+    app.add_exception_handler(WindlassError, _windlass_error)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(Exception, _bug)
+    app.add_middleware(Guard, hosts=hosts)
+    return app
+
+
+def _windlass_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, WindlassError)
+    return errors.answer(error)
+
+
+def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return error.answer
+
+
+def _unknown(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = f"There is no {request.method} {request.url.path} here; GET /docs shows what there is."
+    response = errors.refuse(error.status_code, message, "unknown_endpoint")
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _bug(_request: Request, error: Exception) -> JSONResponse:
+    message = f"Something went wrong inside Windlass ({type(error).__name__}). The log has the details."
+    return errors.refuse(500, message, "internal_error", kind="internal_error")

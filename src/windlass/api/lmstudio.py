@@ -1,0 +1,126 @@
+"""LM Studio's part of the API (contract §2), field for field. Each endpoint parses, calls one verb, and answers."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+
+from windlass.api import schemas
+from windlass.api.bodies import DownloadRequest, read_download
+from windlass.api.errors import refuse
+from windlass.errors import ModelNotFound
+from windlass.jobs.states import Status
+from windlass.library.facts import Model
+from windlass.library.lists import openai_row, v0_row, v1_row
+from windlass.service import Service
+from windlass.views import job_body
+
+router = APIRouter()
+
+_STATUSES: tuple[Status, ...] = ("downloading", "paused", "completed", "failed")
+Body = Annotated[DownloadRequest, Depends(read_download)]
+
+
+def service_of(request: Request) -> Service:
+    """The service behind the app."""
+    service: Service = request.app.state.service
+    return service
+
+
+Behind = Annotated[Service, Depends(service_of)]
+
+
+@router.get("/lmstudio-greeting", tags=["LM Studio"])
+async def greeting() -> dict[str, bool]:
+    """Say that a server of this kind is here."""
+    return {"lmstudio": True}
+
+
+@router.post(
+    "/api/v1/models/download",
+    tags=["LM Studio"],
+    response_model=schemas.Job,
+    openapi_extra=schemas.body_of(schemas.Download),
+    responses=schemas.errors(400, 403, 404, 413, 415, 502, 503, 507),
+)
+async def download(body: Body, service: Behind) -> JSONResponse:
+    """Download a model; answers with the job at once. The same request again is the same job."""
+    view, already = await run_in_threadpool(service.download, body.model, body.quantization, body.format)
+    return JSONResponse(job_body(view, "already_downloaded" if already else None))
+
+
+@router.get("/api/v1/models/download/status", tags=["LM Studio"], response_model=schemas.JobLists)
+def statuses(service: Behind) -> JSONResponse:
+    """All jobs by status, newest first."""
+    lists: dict[str, list[Any]] = {status: [] for status in _STATUSES}
+    for view in service.jobs():
+        lists[view.job.status].append(job_body(view))
+    return JSONResponse(lists)
+
+
+@router.get(
+    "/api/v1/models/download/status/{job_id}",
+    tags=["LM Studio"],
+    response_model=schemas.Job,
+    responses=schemas.errors(404),
+)
+def status(job_id: str, service: Behind) -> JSONResponse:
+    """One job as it stands."""
+    return JSONResponse(job_body(service.job(job_id)))
+
+
+@router.get("/api/v1/models", tags=["LM Studio"], response_model=schemas.Models)
+def models(service: Behind) -> JSONResponse:
+    """The models on this machine that are whole."""
+    return JSONResponse({"models": [v1_row(model) for model in service.models()]})
+
+
+@router.get("/api/v0/models", tags=["LM Studio"], response_model=schemas.ModelList)
+def models_v0(service: Behind) -> JSONResponse:
+    """The same in the older shape."""
+    return JSONResponse({"object": "list", "data": [v0_row(model) for model in service.models()]})
+
+
+@router.get(
+    "/api/v0/models/{model_id:path}",
+    tags=["LM Studio"],
+    response_model=schemas.AnyObject,
+    responses=schemas.errors(404),
+)
+def model_v0(model_id: str, service: Behind) -> JSONResponse:
+    """One model in the older shape."""
+    return JSONResponse(v0_row(_find(service, model_id)))
+
+
+@router.get("/v1/models", tags=["OpenAI"], response_model=schemas.ModelList)
+def models_openai(service: Behind) -> JSONResponse:
+    """The same in OpenAI's shape."""
+    return JSONResponse({"object": "list", "data": [openai_row(model) for model in service.models()]})
+
+
+@router.get(
+    "/v1/models/{model_id:path}", tags=["OpenAI"], response_model=schemas.AnyObject, responses=schemas.errors(404)
+)
+def model_openai(model_id: str, service: Behind) -> JSONResponse:
+    """One model in OpenAI's shape."""
+    return JSONResponse(openai_row(_find(service, model_id)))
+
+
+@router.post("/api/v1/models/load", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
+@router.post("/api/v1/models/unload", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
+@router.post("/api/v1/chat", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
+async def not_implemented(request: Request) -> JSONResponse:
+    """Windlass brings models in; it does not run them."""
+    message = (
+        f"Windlass brings models in, it does not run them, so {request.url.path} is not here. "
+        "Point llama.cpp, MLX or LM Studio at the models folder: `windlass path MODEL` prints what to hand over."
+    )
+    return refuse(501, message, "not_implemented", kind="not_implemented")
+
+
+def _find(service: Service, model_id: str) -> Model:
+    for model in service.models():
+        if model_id in (model.key, model.selected_variant):
+            return model
+    raise ModelNotFound(f"No model '{model_id}' is on this machine.", hint="GET /v1/models lists those that are.")

@@ -1,0 +1,44 @@
+"""Windlass's own part of the API (contract §3)."""
+
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+
+from windlass import __version__
+from windlass.api import schemas
+from windlass.api.bodies import read_object
+from windlass.api.lmstudio import Behind
+from windlass.views import job_detail
+
+router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
+
+
+@router.get("/health", response_model=schemas.AnyObject)
+def health(service: Behind) -> JSONResponse:
+    """Whether the server is well, in one line."""
+    return JSONResponse({"status": "ok", "version": __version__, **service.health()})
+
+
+@router.get("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404))
+def job(job_id: str, service: Behind) -> JSONResponse:
+    """One job with its files, connections, retries and source."""
+    return JSONResponse(job_detail(service.job(job_id)))
+
+
+@router.post("/jobs/{job_id}/pause", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+def pause(job_id: str, service: Behind) -> JSONResponse:
+    """Stop a job where it is; again is the same."""
+    return JSONResponse(job_detail(service.pause(job_id)))
+
+
+@router.post("/jobs/{job_id}/resume", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+def resume(job_id: str, service: Behind) -> JSONResponse:
+    """Let a paused or failed job go on; again is the same."""
+    return JSONResponse(job_detail(service.resume(job_id)))
+
+
+@router.post("/jobs/{job_id}/cancel", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse:
+    """End a job for good; its partial files go too, unless `{"keep_partial": true}` is sent."""
+    keep = (await read_object(request)).get("keep_partial") is True if await request.body() else False
+    return JSONResponse(job_detail(await run_in_threadpool(service.cancel, job_id, keep_partial=keep)))

@@ -1,0 +1,105 @@
+"""The shapes of bodies, for `/openapi.json` and `/docs`. They describe; `views` and `library` make what is sent."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Download(BaseModel):
+    """The body of a download."""
+
+    model: str = Field(examples=["qwen/qwen3-4b-2507", "https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF"])
+    quantization: str | None = Field(default=None, examples=["Q4_K_M"])
+
+
+class Quantization(BaseModel):
+    """A quantization by name."""
+
+    name: str
+
+
+class Item(BaseModel):
+    """One thing that a job brings in: the catalog's texts (`model_yaml`) or the weights (`model`)."""
+
+    type: Literal["model_yaml", "model"]
+    id: str
+    size_bytes: int
+    publisher: str | None = None
+    display_name: str | None = None
+    url: str | None = None
+    quantization: Quantization | None = None
+    format: Literal["gguf", "mlx", "safetensors"] | None = None
+
+
+class Job(BaseModel):
+    """A download job. Times are UTC, ISO 8601; optional fields that have no value are left out."""
+
+    model_config = ConfigDict(extra="allow")
+
+    job_id: str = Field(pattern="^job_[0-9a-f]{10}$")
+    status: Literal["downloading", "paused", "completed", "failed", "already_downloaded"]
+    items: list[Item]
+    total_size_bytes: int
+    downloaded_bytes: int
+    phase: Literal["queued", "resolving", "transferring", "verifying", "done"]
+    bytes_per_second: float | None = None
+    estimated_completion: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class JobLists(BaseModel):
+    """All jobs by status."""
+
+    downloading: list[Job]
+    paused: list[Job]
+    completed: list[Job]
+    failed: list[Job]
+
+
+class AnyObject(BaseModel):
+    """An object whose fields the guide describes."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Models(BaseModel):
+    """Models in LM Studio's shape."""
+
+    models: list[AnyObject]
+
+
+class ModelList(BaseModel):
+    """Models in the v0 and OpenAI shape."""
+
+    object: Literal["list"]
+    data: list[AnyObject]
+
+
+class ErrorDetail(BaseModel):
+    """What happened and what to do next, with a stable code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    message: str
+    code: str | None = None
+    param: str | None = None
+
+
+class Error(BaseModel):
+    """The body of every answer that is not a success."""
+
+    error: ErrorDetail
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The answers that are no success, for an endpoint's description."""
+    return {status: {"model": Error} for status in statuses}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The description of a JSON body that is read by hand."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}

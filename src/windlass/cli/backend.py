@@ -1,0 +1,70 @@
+"""Who does the work for a command: a server that runs already, or this process itself, on the same state."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from windlass.settings import Settings
+
+Job = dict[str, Any]
+
+
+class Backend(Protocol):
+    """What the commands need. `elsewhere` says that jobs go on when this process ends."""
+
+    elsewhere: bool
+
+    def download(self, model: str, quantization: str | None, prefer: str | None) -> Job:
+        """Start a download; its job, whose `status` may be `already_downloaded`."""
+
+    def job(self, job_id: str) -> Job:
+        """A job with its files."""
+
+    def jobs(self) -> dict[str, list[Job]]:
+        """All jobs by status."""
+
+    def act(self, job_id: str, action: str) -> Job:
+        """`pause`, `resume` or `cancel` a job."""
+
+
+@contextmanager
+def backend(settings: Settings) -> Iterator[Backend]:
+    """The server at `WINDLASS_URL` if one answers, else the one on this state, else this process."""
+    server = _server(settings)
+    if server is not None:
+        from windlass.cli.remote import Remote
+
+        with Remote(server, settings.api_token) as remote:
+            yield remote
+        return
+    from windlass.cli.local import Local
+
+    with Local(settings) as local:
+        yield local
+
+
+def _server(settings: Settings) -> str | None:
+    from windlass.presence import server_of
+
+    own = server_of(settings.home)
+    for url in (settings.url, str(own["address"]) if own and own.get("address") else None):
+        if url and _answers(url):
+            return url
+    return None
+
+
+def _answers(url: str) -> bool:
+    """Whether a Windlass server is there; a refused connection, the usual case, costs no import of an HTTP library."""
+    import socket
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    try:
+        port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        socket.create_connection((parts.hostname or "", port), timeout=2.0).close()
+    except (OSError, ValueError, KeyError):
+        return False
+    from windlass.client.client import Client
+
+    with Client(url) as client:
+        return client.is_windlass()

@@ -1,0 +1,32 @@
+"""Exit codes (contract §4), by the stable code of an error."""
+
+from windlass.errors import ServerFailure, WindlassError
+
+DONE, FAILED, USAGE, NOT_FOUND, NO_ACCESS, NO_SPACE, NOT_REACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+_BY_CODE = {
+    "invalid_request": USAGE,
+    "invalid_model": USAGE,
+    "quantization_not_found": NOT_FOUND,
+    "not_found": NOT_FOUND,
+    "model_not_found": NOT_FOUND,
+    "no_model_files": NOT_FOUND,
+    "job_not_found": NOT_FOUND,
+    "model_gated": NO_ACCESS,
+    "invalid_api_key": NO_ACCESS,
+    "insufficient_storage": NO_SPACE,
+    "hub_unreachable": NOT_REACHABLE,
+    "hub_rate_limited": NOT_REACHABLE,
+    "server_unreachable": NOT_REACHABLE,
+}
+
+
+def exit_code(error: WindlassError) -> int:
+    """The exit code for an error, a server's own among them."""
+    code = error.remote_code if isinstance(error, ServerFailure) and error.remote_code else error.code
+    return exit_code_of(code)
+
+
+def exit_code_of(code: str | None) -> int:
+    """The exit code for an `error_code` of a job."""
+    return _BY_CODE.get(code or "", FAILED)

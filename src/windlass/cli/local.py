@@ -1,0 +1,54 @@
+"""The commands' work, done by this process, on the state that a server would use too."""
+
+from typing import Any, Self, cast
+
+from windlass.jobs.states import Status
+from windlass.manifest import Format
+from windlass.service import Service
+from windlass.settings import Settings
+from windlass.views import job_body, job_detail
+
+Job = dict[str, Any]
+
+
+class Local:
+    """A `Backend` over a service of its own. It runs only the jobs that it was asked for."""
+
+    elsewhere = False
+
+    def __init__(self, settings: Settings) -> None:
+        self._service = Service(settings)
+        self._mine: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._service.close()
+
+    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+        """Start a download; its job with its files."""
+        runner = self._service.runner
+        view, already = self._service.download(model, quantization, cast("Format | None", prefer))
+        if already:
+            return {**job_detail(view), "status": "already_downloaded"}
+        self._mine.add(view.job.id)
+        runner.only = self._mine
+        runner.start()
+        return job_detail(view)
+
+    def job(self, job_id: str) -> Job:
+        """A job with its files."""
+        return job_detail(self._service.job(job_id))
+
+    def jobs(self) -> dict[str, list[Job]]:
+        """All jobs by status."""
+        lists: dict[Status, list[Job]] = {"downloading": [], "paused": [], "completed": [], "failed": []}
+        for view in self._service.jobs():
+            lists[view.job.status].append(job_body(view))
+        return cast("dict[str, list[Job]]", lists)
+
+    def act(self, job_id: str, action: str) -> Job:
+        """`pause`, `resume` or `cancel` a job."""
+        verb = {"pause": self._service.pause, "resume": self._service.resume, "cancel": self._service.cancel}[action]
+        return job_detail(verb(job_id))

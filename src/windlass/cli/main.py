@@ -1,0 +1,240 @@
+"""The command `windlass`: its verbs, each a few lines that parse and call. Heavy imports wait for the verb."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from windlass import __version__
+from windlass.cli import exits
+from windlass.errors import WindlassError
+from windlass.settings import Settings, load
+
+app = typer.Typer(
+    name="windlass",
+    help="Bring models in: resumable, verified, behind the REST API that LM Studio's clients speak.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[
+    str, typer.Argument(help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.")
+]
+JobId = Annotated[str, typer.Argument(help="The job's id, as `windlass ps` shows it.")]
+Quantization = Annotated[str | None, typer.Option("-q", "--quantization", help="Q4_K_M, 4bit, …")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"windlass {__version__}\n")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="The address to listen at.")] = None,
+    port: Annotated[int | None, typer.Option(help="0 takes any free one.")] = None,
+    models_dir: Annotated[Path | None, typer.Option(help="Where weights go.")] = None,
+    max_jobs: Annotated[int | None, typer.Option(help="Jobs that transfer at once.")] = None,
+    connections: Annotated[int | None, typer.Option(help="Most connections one file may use.")] = None,
+    limit_rate: Annotated[str | None, typer.Option(help="Bytes per second over all jobs: 20M, 1.5G.")] = None,
+) -> None:
+    """Run the server until SIGINT or SIGTERM.
+
+    Example: windlass serve --port 1234
+    """
+    from windlass.cli.serve import serve as run
+
+    flags = {"host": host, "port": port, "models_dir": models_dir}
+    run(load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate}))
+
+
+@app.command()
+def get(
+    model: Model,
+    quantization: Quantization = None,
+    gguf: Annotated[bool, typer.Option("--gguf", help="Only a GGUF.")] = False,
+    mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing.")] = False,
+    as_json: Json = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Let the server go on alone; print the job's id.")] = False,
+) -> None:
+    """Bring a model in and print where it stands.
+
+    Example: windlass get qwen/qwen3-4b-2507@q4_k_m
+    """
+    from windlass.cli.get import get as run
+
+    if gguf and mlx:
+        raise typer.BadParameter("--gguf and --mlx exclude each other")
+    prefer = "gguf" if gguf else "mlx" if mlx else None
+    raise typer.Exit(run(_settings(), _console(), (model, quantization, prefer), as_json=as_json, detach=detach))
+
+
+@app.command()
+def ls(as_json: Json = False) -> None:
+    """List the models that are here, whole.
+
+    Example: windlass ls --json
+    """
+    from windlass.cli.tables import show_models
+    from windlass.library.lists import v1_row
+    from windlass.service import Service
+
+    with Service(_settings()) as service:
+        show_models([v1_row(model) for model in service.models()], as_json=as_json)
+
+
+@app.command()
+def ps(
+    everything: Annotated[bool, typer.Option("-a", "--all", help="Completed jobs too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the jobs that are on their way.
+
+    Example: windlass ps --all
+    """
+    from windlass.cli.backend import backend
+    from windlass.cli.tables import show_jobs
+
+    with backend(_settings()) as behind:
+        show_jobs(behind.jobs(), everything=everything, as_json=as_json)
+
+
+@app.command()
+def path(model: Model, quantization: Quantization = None) -> None:
+    """Print what to hand to llama.cpp (a file) or to MLX and transformers (a folder).
+
+    Example: llama-server -m "$(windlass path qwen/qwen3-4b-2507)"
+    """
+    from windlass.service import Service
+
+    with Service(_settings()) as service:
+        sys.stdout.write(f"{service.find(model, quantization).path}\n")
+
+
+@app.command()
+def pause(job_id: JobId) -> None:
+    """Stop a job where it is.
+
+    Example: windlass pause job_493c7c9ded
+    """
+    _act(job_id, "pause")
+
+
+@app.command()
+def resume(job_id: JobId) -> None:
+    """Let a paused or failed job go on.
+
+    Example: windlass resume job_493c7c9ded
+    """
+    _act(job_id, "resume")
+
+
+@app.command()
+def cancel(job_id: JobId) -> None:
+    """End a job for good and remove what it had brought so far.
+
+    Example: windlass cancel job_493c7c9ded
+    """
+    _act(job_id, "cancel")
+
+
+@app.command()
+def hub(
+    folder: Annotated[Path, typer.Argument(help="Holds owner/repo/files, and catalog/owner/name/model.yaml.")],
+    host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 takes any free one.")] = 0,
+) -> None:
+    """Serve a folder as Hugging Face and LM Studio Hub do: what this machine has, others can fetch.
+
+    Example: windlass hub ~/.lmstudio/models --host 0.0.0.0 --port 8080
+    """
+    from windlass.share.serve import serve_folder
+
+    serve_folder(folder, host, port)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running, and print its address.")] = False,
+) -> None:
+    """Show the main job, from a name to a verified model, in a temporary folder and without the internet.
+
+    Example: windlass demo --keep
+    """
+    from windlass.cli.demo import demo as run
+
+    run(_console(), keep=keep)
+
+
+@app.command()
+def config(as_json: Json = False) -> None:
+    """Print the settings in force, and where each came from.
+
+    Example: windlass config --json
+    """
+    from windlass.cli.config import show_settings
+
+    show_settings(_settings(), as_json=as_json)
+
+
+def _settings() -> Settings:
+    return load()
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _act(job_id: str, action: str) -> None:
+    from windlass.cli import words
+    from windlass.cli.backend import backend
+
+    with backend(_settings()) as behind:
+        job = behind.act(job_id, action)
+    done, total = words.size(job["downloaded_bytes"]), words.size(job["total_size_bytes"])
+    sys.stdout.write(f"{job_id} {job.get('error_code') or job['status']} {done} of {total}\n")
+
+
+def main() -> None:
+    """Run the command; errors become two lines on stderr and an exit code, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except WindlassError as error:
+        _say(error.message, error.hint)
+        code = exits.exit_code(error)
+    except typer.Abort:
+        code = exits.INTERRUPTED
+    except KeyboardInterrupt:
+        code = exits.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has gone; the interpreter would complain once more
+        code = exits.FAILED
+    except Exception as error:
+        code = _usage_error(error)
+    sys.exit(code or exits.DONE)
+
+
+def _usage_error(error: Exception) -> int:
+    """The parser's own errors print themselves; anything else is a bug and keeps its traceback."""
+    show = getattr(error, "show", None)
+    if show is None:
+        raise error
+    show()
+    return exits.USAGE
+
+
+def _say(message: str, hint: str | None) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    if hint:
+        sys.stderr.write(f"       {hint}\n")

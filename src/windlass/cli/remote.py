@@ -1,0 +1,18 @@
+"""The commands' work, done by a server."""
+
+from typing import Any
+
+from windlass.client.client import Client
+
+Job = dict[str, Any]
+
+
+class Remote(Client):
+    """A `Backend` over the REST API."""
+
+    elsewhere = True
+
+    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+        """Start a download; its job with its files."""
+        started = super().download(model, quantization, prefer)
+        return {**self.job(started["job_id"]), "status": started["status"]}

@@ -1,0 +1,21 @@
+"""`windlass serve`: the server, until it is told to end."""
+
+from windlass.api.app import create_app
+from windlass.listening import Listening
+from windlass.service import Service
+from windlass.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Answer requests and run jobs until SIGINT or SIGTERM.
+
+    Raises:
+        StateInUse: a server runs on this state already.
+        InvalidRequest: the port cannot be had.
+    """
+    with Service(settings) as service:
+        app = create_app(service, hosts=(settings.host,))
+        listening = Listening(app, settings.host, settings.port)
+        service.presence.serve(listening.url)
+        with listening:
+            listening.until_ended()

@@ -1,0 +1,60 @@
+"""`windlass ls` and `windlass ps`: what is here, and what is on its way."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from windlass.cli import words
+
+Row = dict[str, Any]
+
+
+def show_models(rows: list[Row], *, as_json: bool) -> None:
+    """The models on the shelf, as `/api/v1/models` lists them."""
+    if as_json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return
+    table = _table("MODEL", "QUANT", "FORMAT", "PARAMS", "SIZE")
+    for row in rows:
+        quantization = (row.get("quantization") or {}).get("name") or ""
+        sizes = (row.get("params_string") or "", words.size(row["size_bytes"]))
+        table.add_row(row["key"], quantization, row.get("format") or "", *sizes)
+    _print(table, rows, "No models yet. Bring one in: windlass get qwen/qwen3-4b-2507")
+
+
+def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -> None:
+    """The jobs; those that are over only where `everything` is wanted."""
+    shown = [job for status, jobs in lists.items() for job in jobs if everything or status != "completed"]
+    if as_json:
+        sys.stdout.write(json.dumps(shown) + "\n")
+        return
+    table = _table("JOB", "MODEL", "STATUS", "DONE", "SIZE", "SPEED")
+    for job in shown:
+        status = job["phase"] if job["status"] == "downloading" else job["status"]
+        done = f"{100 * job['downloaded_bytes'] / max(1, job['total_size_bytes']):.0f} %"
+        rate = words.speed(job["bytes_per_second"]) if "bytes_per_second" in job else ""
+        model = job["items"][-1]
+        name = f"{model['id']}@{model['quantization']['name']}" if "quantization" in model else model["id"]
+        table.add_row(job["job_id"], name, status, done, words.size(job["total_size_bytes"]), rate)
+    _print(table, shown, "Nothing is on its way.")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column in ("SIZE", "DONE", "SPEED")
+        table.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    return table
+
+
+def _print(table: Table, rows: list[Row], otherwise: str) -> None:
+    if not rows:
+        Console(stderr=True).print(otherwise)
+        return
+    out = Console()
+    if not out.is_terminal:
+        out = Console(width=10_000)  # a pipe has no width: nothing is cut off
+    out.print(table)

@@ -1,0 +1,139 @@
+"""Shows a job until it is over: bars on a terminal, now and then a line elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.text import Text
+
+from windlass.cli import words
+
+POLL = 0.25
+_LINE_EVERY = 15.0  # seconds between lines where there is no terminal
+_MOST_FILES = 6  # shown at once below the job
+
+Job = dict[str, Any]
+
+
+def follow(console: Console, ask: Callable[[], Job], until: Callable[[Job], bool] = lambda job: False) -> Job:
+    """Show the job that `ask` answers until it is not `downloading` any more, or `until` says so; its last state."""
+    with _display(console) as show:
+        while True:
+            job = ask()
+            show(job)
+            if job["status"] != "downloading" or until(job):
+                return job
+            time.sleep(POLL)
+
+
+@contextmanager
+def _display(console: Console) -> Iterator[Callable[[Job], None]]:
+    if not console.is_terminal:
+        yield _Lines(console).show
+        return
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=22),
+        _Sizes(),
+        _Speed(),
+        console=console,
+        transient=False,
+        refresh_per_second=8,
+    ) as progress:
+        yield _Bars(progress).show
+
+
+class _Sizes(ProgressColumn):
+    """Done and total."""
+
+    def render(self, task: Task) -> Text:
+        """As in `1.20 GB / 2.28 GB`."""
+        return Text(f"{words.size(task.completed)} / {words.size(task.total or 0)}", style="progress.download")
+
+
+class _Speed(ProgressColumn):
+    """Speed and time left, or the phase where nothing moves."""
+
+    def render(self, task: Task) -> Text:
+        """As in `107 MB/s  12s left`."""
+        return Text(str(task.fields.get("tail", "")), style="progress.data.speed")
+
+
+class _Bars:
+    """One bar for the job, and one for each file that is under way."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._job = progress.add_task("", total=None)
+        self._files: dict[str, TaskID] = {}
+
+    def show(self, job: Job) -> None:
+        """Bring the bars up to date."""
+        width = max(16, self._progress.console.width - 70)
+        self._progress.update(
+            self._job,
+            description=_short(job["model"], width),
+            total=job["total_size_bytes"],
+            completed=job["downloaded_bytes"],
+            tail=_tail(job),
+        )
+        if len(job["files"]) > 1:
+            self._show_files(job, width)
+
+    def _show_files(self, job: Job, width: int) -> None:
+        shown = [file for file in job["files"] if _is_under_way(file)][:_MOST_FILES]
+        for path in self._files.keys() - {file["path"] for file in shown}:
+            self._progress.remove_task(self._files.pop(path))
+        for file in shown:
+            name = file["path"].rpartition("/")[2]
+            if file["path"] not in self._files:
+                self._files[file["path"]] = self._progress.add_task("", total=file["size_bytes"])
+            self._progress.update(
+                self._files[file["path"]],
+                description=_short(f"  {name}", width),
+                completed=file.get("downloaded_bytes", 0),
+                tail="",
+            )
+
+
+class _Lines:
+    """A line when something has changed, or a while has passed: for pipes and logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = ("", "")
+        self._next = 0.0
+
+    def show(self, job: Job) -> None:
+        """Print a line if it is time."""
+        state = (job["status"], job["phase"])
+        if state == self._last and time.monotonic() < self._next:
+            return
+        self._last, self._next = state, time.monotonic() + _LINE_EVERY
+        done, total = words.size(job["downloaded_bytes"]), words.size(job["total_size_bytes"])
+        self._console.print(f"{job['model']}: {done} of {total}  {_tail(job)}".rstrip(), markup=False, soft_wrap=True)
+
+
+def _is_under_way(file: dict[str, Any]) -> bool:
+    return bool(0 < file.get("downloaded_bytes", 0) < file["size_bytes"] or file.get("connections"))
+
+
+def _tail(job: Job) -> str:
+    if job["status"] != "downloading":
+        return str(job["status"])
+    rate = job.get("bytes_per_second", 0.0)
+    if job["phase"] != "transferring" or rate <= 0:
+        return str(job["phase"])
+    left = (job["total_size_bytes"] - job["downloaded_bytes"]) / rate
+    return f"{words.speed(rate)}  {words.duration(left)} left"
+
+
+def _short(text: str, width: int) -> str:
+    """Cut in the middle: both ends of a file name tell most."""
+    if len(text) <= width:
+        return text.ljust(width)
+    half = (width - 1) // 2
+    return f"{text[: width - 1 - half]}…{text[-half:]}"

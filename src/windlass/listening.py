@@ -1,0 +1,95 @@
+"""A port to listen at, for `windlass serve` and `windlass hub` alike: uvicorn on a thread, signals on the main one."""
+
+import logging
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+from typing import Any, Self
+
+import uvicorn
+
+from windlass.errors import InvalidRequest
+
+
+class Listening:
+    """An ASGI app that answers at `url` for as long as the `with` block lasts.
+
+    Args:
+        app: what answers.
+        host: the address to listen at.
+        port: 0 takes any free one.
+        grace: seconds that answers under way get at the end.
+
+    Raises:
+        InvalidRequest: the port cannot be had.
+    """
+
+    def __init__(self, app: Any, host: str = "127.0.0.1", port: int = 0, *, grace: int = 2) -> None:
+        self._socket = _listen(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            log_level=logging.WARNING,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=grace,
+        )
+        self._server = _Announcing(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="windlass-http")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._server.up.wait()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def until_ended(self) -> None:
+        """Say on stdout where it listens, and return at SIGINT or SIGTERM. For the main thread.
+
+        Not uvicorn's own handling: that raises the signal again when it is done, and SIGTERM would not end with exit 0.
+        """
+        ended = threading.Event()
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            ended.set()
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            sys.stdout.write(f"Listening on {self.url}\n")
+            sys.stdout.flush()
+            ended.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Announcing(uvicorn.Server):
+    """uvicorn's server with an event instead of a flag to poll."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.up.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=512)
+    except OSError as error:
+        hint = "Choose another with --port; 0 takes any free one."
+        raise InvalidRequest(f"Nothing can listen at {host}:{port}: {error}.", hint=hint, param="port") from error

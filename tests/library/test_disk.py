@@ -1,0 +1,119 @@
+"""Writing: all or nothing, never outside, and what the operating system says in our words."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from windlass.errors import InsufficientStorage, StorageUnavailable, WindlassError
+from windlass.library.disk import folder_below, storage_errors, sync_folder, write_atomically
+
+
+def test_text_is_written_whole(tmp_path: Path) -> None:
+    """The new text replaces the old, and nothing else is left in the folder."""
+    path = tmp_path / "a.json"
+    write_atomically(path, "old")
+    write_atomically(path, "new ü")
+    assert [(p.name, p.read_text("utf-8")) for p in tmp_path.iterdir()] == [("a.json", "new ü")]
+
+
+def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """When the text cannot be written, or not be put in place, the old stays and no temporary file does."""
+    path = tmp_path / "a.json"
+    write_atomically(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\ud800")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_atomically(tmp_path / "folder", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
+    assert path.read_text() == "old"
+
+
+def test_folders_are_made_below_the_root(tmp_path: Path) -> None:
+    """Missing folders are made, those there are used, and the root may be a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    folder = folder_below(tmp_path / "link", "a/b")
+    assert folder == folder_below(tmp_path / "real", "a/b") == tmp_path / "real/a/b"
+    assert folder.is_dir()
+
+
+def test_a_link_within_the_root_is_followed(tmp_path: Path) -> None:
+    """A link that stays below the root leads nowhere that it should not."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").symlink_to("b")
+    assert folder_below(tmp_path, "a/c") == tmp_path / "b/c"
+
+
+@pytest.mark.parametrize("relative", ["out/x", "out", "../x", "a/../../x", "/etc", "dangling/x", "deep/out/x"])
+def test_nothing_leads_out(tmp_path: Path, relative: str) -> None:
+    """A path that leads out of the root, by a link or by its words, is refused before anything is made."""
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "deep").mkdir(parents=True)
+    outside.mkdir()
+    (root / "out").symlink_to(outside)
+    (root / "deep/out").symlink_to("../../outside")
+    (root / "dangling").symlink_to(tmp_path / "not there")
+    with pytest.raises(StorageUnavailable, match="outside"):
+        folder_below(root, relative)
+    assert list(outside.iterdir()) == []
+    assert not (tmp_path / "not there").exists()
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_circle_of_links_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    """Links that lead in a circle end in an OSError, as everything that the disk cannot do."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError):  # noqa: PT011 - which one is the operating system's choice
+        folder_below(tmp_path, "a/c")
+
+
+def test_a_root_that_is_gone_is_not_made(tmp_path: Path) -> None:
+    """A models folder that is not there is most often a disk that is not mounted."""
+    with pytest.raises(FileNotFoundError):
+        folder_below(tmp_path / "gone", "a")
+    assert not (tmp_path / "gone").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "hint"),
+    [
+        (errno.ENOSPC, InsufficientStorage, "Free some space"),
+        (errno.EDQUOT, InsufficientStorage, "Free some space"),
+        (errno.EROFS, StorageUnavailable, "read-only"),
+        (errno.EACCES, StorageUnavailable, "who may write"),
+        (errno.EPERM, StorageUnavailable, "who may write"),
+        (errno.EISDIR, StorageUnavailable, "Something else stands at /there"),
+        (errno.ENOTDIR, StorageUnavailable, "Something else stands at /there"),
+        (errno.EIO, StorageUnavailable, "Check the disk"),
+        (errno.ENOENT, StorageUnavailable, "Check the disk"),
+    ],
+)
+def test_the_operating_systems_refusals(tmp_path: Path, number: int, kind: type[WindlassError], hint: str) -> None:
+    """Each refusal is one of two errors, says what was under way, and what to do."""
+    with pytest.raises(kind, match="while hauling") as caught, storage_errors("hauling", tmp_path, needed=5):
+        raise OSError(number, os.strerror(number), "/there")
+    assert hint in (caught.value.hint or "")
+    if isinstance(caught.value, InsufficientStorage):
+        assert caught.value.needed == 5
+        assert caught.value.free > 0
+
+
+def test_a_disk_that_is_gone(tmp_path: Path) -> None:
+    """Where the root itself is missing, the hint asks for the disk; its free space counts as none."""
+    gone = tmp_path / "gone"
+    with pytest.raises(StorageUnavailable) as caught, storage_errors("hauling", gone):
+        (gone / "x").stat()
+    assert "mounted?" in (caught.value.hint or "")
+    with pytest.raises(InsufficientStorage) as full, storage_errors("hauling", gone):
+        raise OSError(errno.ENOSPC, "full")
+    assert full.value.free == 0
+
+
+def test_a_folder_that_is_gone_cannot_be_synced(tmp_path: Path) -> None:
+    """Only a filesystem that cannot sync folders is forgiven; a folder that is gone is not."""
+    with pytest.raises(FileNotFoundError):
+        sync_folder(tmp_path / "gone")

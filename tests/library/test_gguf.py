@@ -1,0 +1,234 @@
+"""The GGUF scanner against heads that the `gguf` package wrote, and against every way to damage them."""
+
+import struct
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from library.shelving import WriteGguf
+from windlass.library.gguf import MAX_ELEMENTS, MAX_TEMPLATE, Damaged, GgufHead, scan
+from windlass.library.heads import read_gguf
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("<Q", len(value)) + value
+
+
+def file(*pairs: bytes, version: int = 3, tensors: int = 0, count: int | None = None, rest: bytes = b"") -> bytes:
+    """A GGUF file by hand, to say what no writer would."""
+    head = struct.pack("<4sIQQ", b"GGUF", version, tensors, len(pairs) if count is None else count)
+    return head + b"".join(pairs) + rest
+
+
+def pair(key: str, kind: int, value: bytes) -> bytes:
+    return text(key.encode()) + struct.pack("<I", kind) + value
+
+
+def array(kind: int, count: int, items: bytes = b"") -> bytes:
+    return struct.pack("<IQ", kind, count) + items
+
+
+@pytest.fixture
+def scan_bytes(tmp_path: Path) -> Any:
+    def scan_bytes(content: bytes) -> GgufHead:
+        path = tmp_path / "x.gguf"
+        path.write_bytes(content)
+        return scan(path)
+
+    return scan_bytes
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_a_real_head(gguf_bytes: WriteGguf, scan_bytes: Any, big_endian: bool) -> None:
+    """All that the lists want is read, in either byte order, past arrays of tokens."""
+    head = scan_bytes(gguf_bytes(big_endian=big_endian, template="{{ tools }}"))
+    assert head == GgufHead(
+        version=3,
+        tensor_count=2,
+        architecture="qwen3",
+        name="Qwen3 8B",
+        size_label="8B",
+        kind=None,
+        file_type=15,
+        context_length=40960,
+        block_count=36,
+        expert_count=4,
+        embedding_length=64,
+        chat_template="{{ tools }}",
+        tool_template=False,
+        split=None,
+        parameters=8 * 4 + 16,
+        pooling=False,
+    )
+
+
+def test_version_2_is_read(gguf_bytes: WriteGguf, scan_bytes: Any) -> None:
+    """Version 2 differs from 3 in nothing that a little-endian file shows."""
+    content = bytearray(gguf_bytes())
+    content[4] = 2
+    assert scan_bytes(bytes(content)).version == 2
+
+
+def test_split_pooling_and_second_templates(gguf_bytes: WriteGguf, scan_bytes: Any) -> None:
+    """A shard knows its place, an embedding model its pooling, and a template for tools is noticed."""
+    more = {"split__no": 0, "split__count": 3, "qwen3__pooling_type": 3, "tokenizer__chat_template__tool_use": "x"}
+    head = scan_bytes(gguf_bytes(**more))
+    assert (head.split, head.pooling, head.tool_template) == ((0, 3), True, True)
+
+
+def test_every_kind_of_value_is_passed_over(scan_bytes: Any) -> None:
+    """Scalars and arrays of all thirteen types, nested ones too, are skipped by their size."""
+    widths = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+    pairs = [pair(f"x.{kind}", kind, bytes(width)) for kind, width in widths.items()]
+    pairs += [pair(f"x.a{kind}", 9, array(kind, 3, bytes(3 * width))) for kind, width in widths.items()]
+    pairs += [pair("x.s", 8, text(b"abc")), pair("x.as", 9, array(8, 2, text(b"abc") + text(b"")))]
+    pairs += [pair("x.aa", 9, array(9, 2, array(4, 1, bytes(4)) + array(8, 1, text(b"z"))))]
+    assert scan_bytes(file(*pairs, pair("general.name", 8, text(b"after all")))).name == "after all"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [pair("x.context_length", 8, text(b"many")), pair("x.context_length", 6, struct.pack("<f", 1.5)),
+     pair("x.context_length", 11, struct.pack("<q", -1)), pair("x.context_length", 10, struct.pack("<Q", 2**60)),
+     pair("x.context_length", 7, b"\1"), pair("x.context_length", 9, array(4, 1, bytes(4)))],
+)  # fmt: skip
+def test_nonsense_is_as_if_absent(scan_bytes: Any, value: bytes) -> None:
+    """A value of the wrong type or an impossible size says nothing, and the rest is still read."""
+    head = scan_bytes(file(pair("general.architecture", 8, text(b"x")), value))
+    assert (head.architecture, head.context_length) == ("x", None)
+
+
+def test_texts_are_tamed(scan_bytes: Any) -> None:
+    """Control characters and bad UTF-8 leave a name, and a template is cut to its bound."""
+    name, template = pair("general.name", 8, text(b"a\x1b[31m\xff\n b")), b"t" * (MAX_TEMPLATE + 10)
+    head = scan_bytes(file(name, pair("tokenizer.chat_template", 8, text(template))))
+    assert head.name == "a[31m\N{REPLACEMENT CHARACTER} b"
+    assert len(head.chat_template or "") == MAX_TEMPLATE
+
+
+DEEP = b"".join(array(9, 1) for _ in range(5)) + array(4, 1, bytes(4))
+DAMAGES = {
+    "empty": b"",
+    "no magic": b"GGML" + bytes(40),
+    "version 1": file(version=1),
+    "version 4": file(version=4),
+    "version from nowhere": file(version=0x00AB0000),
+    "pairs without end": file(count=2**63),
+    "tensors without end": file(tensors=2**63),
+    "more pairs than there are": file(pair("general.name", 8, text(b"x")), count=2),
+    "key longer than the file": file(text(b"")[:-8] + struct.pack("<Q", 2**62)),
+    "key longer than keys are": file(pair("k" * 70_000, 4, bytes(4))),
+    "text longer than the file": file(pair("general.name", 8, struct.pack("<Q", 5_000_000))),
+    "text longer than texts are": file(pair("general.name", 8, struct.pack("<Q", 2**40))),
+    "skipped text longer than the file": file(pair("x", 8, struct.pack("<Q", 2**64 - 1))),
+    "unknown type": file(pair("x", 13, bytes(8))),
+    "unknown type of a wanted fact": file(pair("general.file_type", 99, bytes(8))),
+    "unknown type in an array": file(pair("x", 9, array(13, 1, bytes(8)))),
+    "array longer than the file": file(pair("x", 9, array(0, 1000))),
+    "array longer than arrays are": file(pair("x", 9, array(0, MAX_ELEMENTS + 1))),
+    "array of texts longer than the file": file(pair("x", 9, array(8, 1000, text(b"x")))),
+    "arrays too deep": file(pair("x", 9, DEEP)),
+    "arrays too many": file(pair("x", 9, array(9, MAX_ELEMENTS, array(0, 0) * 10))),
+    "a tensor of nine dimensions": file(tensors=1, rest=text(b"t") + struct.pack("<I", 9) + bytes(90)),
+    "a tensor beyond the end": file(tensors=1, rest=text(b"t") + struct.pack("<IQIQ", 1, 4, 0, 10**6)),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGES.values(), ids=DAMAGES.keys())
+def test_damage(scan_bytes: Any, content: bytes) -> None:
+    """Damage is one error, whatever it is, and its message can be shown to a person."""
+    with pytest.raises(Damaged, match=r"^(it|its|a) "):
+        scan_bytes(content)
+
+
+def test_a_real_file_cut_short_anywhere(gguf_bytes: WriteGguf, scan_bytes: Any) -> None:
+    """A file cut anywhere is damaged: the last tensor's bytes are counted, so not one may be missing."""
+    content = gguf_bytes()  # its last tensor has 64 bytes, so no padding follows
+    assert scan_bytes(content)
+    for end in [*range(0, len(content), 7), len(content) - 1]:
+        with pytest.raises(Damaged):
+            scan_bytes(content[:end])
+
+
+@settings(max_examples=300, deadline=1000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_flip(gguf_bytes: WriteGguf, tmp_path: Path, data: st.DataObject) -> None:
+    """Bytes overwritten anywhere in a real head give a head or `Damaged`, nothing else, and quickly."""
+    content = bytearray(_real(gguf_bytes))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(content) - 1))
+        new = data.draw(st.binary(min_size=1, max_size=8))
+        content[at : at + len(new)] = new
+    path = tmp_path / "x.gguf"
+    path.write_bytes(content)
+    try:
+        head = scan(path)
+    except Damaged:
+        return
+    assert head.tensor_count >= 0
+
+
+_kept: list[bytes] = []
+
+
+def _real(gguf_bytes: WriteGguf) -> bytes:
+    """One real head, written once: a property looks at hundreds of its damages."""
+    if not _kept:
+        _kept.append(gguf_bytes(template="{{ tools }}"))
+    return _kept[0]
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=300), claimed=st.booleans())
+def test_any_bytes(tmp_path: Path, content: bytes, claimed: bool) -> None:
+    """Any bytes, with or without a plausible beginning, give a head or `Damaged`."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(struct.pack("<4sIQQ", b"GGUF", 3, 1, 2) + content if claimed else content)
+    try:
+        read_gguf(path)
+    except Damaged:
+        return
+
+
+def test_a_real_vocabulary_is_quick(gguf_bytes: WriteGguf, tmp_path: Path) -> None:
+    """150,000 tokens are passed over in a fraction of the second that building them would take."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(gguf_bytes(tokens=150_000, template="at the end"))
+    before = time.process_time()
+    assert scan(path).chat_template == "at the end"
+    assert time.process_time() - before < 0.25  # 0.015 s where nothing else runs
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({}, ("model", "Q4_K_M", False, False)),
+        ({"template": "{% if tools %}"}, ("model", "Q4_K_M", True, False)),
+        ({"template": "footools"}, ("model", "Q4_K_M", False, False)),
+        ({"architecture": "clip"}, ("projector", "Q4_K_M", False, False)),
+        ({"general__type": "mmproj"}, ("projector", "Q4_K_M", False, False)),
+        ({"general__type": "adapter"}, ("adapter", "Q4_K_M", False, False)),
+        ({"general__type": "imatrix"}, ("imatrix", "Q4_K_M", False, False)),
+        ({"architecture": "nomic-bert", "file_type": 1}, ("model", "F16", False, True)),
+        ({"qwen3__pooling_type": 3, "file_type": 99}, ("model", None, False, True)),
+    ],
+)
+def test_what_a_head_means(
+    gguf_bytes: WriteGguf, tmp_path: Path, more: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    """Kind, quantization, tool use and embedding are told by the head."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(gguf_bytes(**more))
+    head = read_gguf(path)
+    assert (head.kind, head.quantization, head.tool_use, head.embedding) == expected
+
+
+def test_parameters_of_a_shard_are_not_the_models(gguf_bytes: WriteGguf, tmp_path: Path) -> None:
+    """One shard's tensors are not all, so nothing is counted."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(gguf_bytes(split__no=0, split__count=2))
+    assert read_gguf(path).parameters is None
