@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from real.fixtures import olah_server, real_hub, real_repositories
 from standin import Hub
+
+__all__ = ["hub", "olah_server", "real_hub", "real_repositories"]
 
 
 @pytest.fixture

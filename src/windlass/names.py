@@ -8,10 +8,10 @@ not choose gets any further.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from windlass.errors import InvalidModel, InvalidRequest, QuantizationNotFound
 from windlass.settings import HUGGING_FACE, LM_STUDIO_HUB
@@ -192,7 +192,7 @@ def _parse_address(text: str, bases: list[_Base]) -> ModelRef | None:
     except ValueError:
         return None
     segments = [part for part in parts.path.split("/") if part]
-    if not scheme and port is not None and not any(base.port == port and base.host == host for base in bases):
+    if not scheme and _more_like_a_name(host, port, segments, bases):
         return None
     port = port or (_DEFAULT_PORTS[scheme] if scheme else None)
     ours = [base for base in bases if base.host == host and _reaches(base, port, segments)]
@@ -200,7 +200,27 @@ def _parse_address(text: str, bases: list[_Base]) -> ModelRef | None:
         if scheme or ours:
             raise _invalid(text, "is not an address of LM Studio Hub, Hugging Face or the configured mirror")
         return None
-    return _read_segments(text, ours, segments)
+    return _with_shown_file(text, _read_segments(text, ours, segments), parts.query)
+
+
+def _with_shown_file(text: str, ref: ModelRef, query: str) -> ModelRef:
+    """The file that huggingface.co names in the query when a quantization is clicked on; the rest of it says nothing.
+
+    To pass it over would bring another quantization than the one that the copied address names.
+    """
+    shown = parse_qs(query, errors="replace").get("show_file_info", [""])[0]
+    if ref.site is not Site.HUB or ref.path is not None or not shown:
+        return ref
+    if not safe_path(shown):
+        raise _invalid(text, "names a path that does not stay in its repository")
+    return replace(ref, path=shown, path_kind="file")
+
+
+def _more_like_a_name(host: str, port: int | None, segments: list[str], bases: list[_Base]) -> bool:
+    """Whether a text without a scheme only looks like an address: `hub/model`, though a mirror be called hub."""
+    if port is not None:
+        return not any(base.port == port and base.host == host for base in bases)
+    return len(segments) == 1 and "." not in host
 
 
 def _scheme(text: str) -> tuple[str, str]:
@@ -247,7 +267,7 @@ def _hub_ref(text: str, segments: list[str]) -> ModelRef:
     if tail and ref.quantization:
         raise _invalid(text, "names two quantizations")
     revision, path, kind = _place(text, rest)
-    return ModelRef(Site.HUB, ref.owner, ref.name, revision, path, kind, ref.quantization or tail)
+    return replace(ref, revision=revision, path=path, path_kind=kind, quantization=ref.quantization or tail)
 
 
 def _split_tail(rest: list[str]) -> tuple[list[str], str | None]:
@@ -318,4 +338,4 @@ def _with_quantization(ref: ModelRef, quantization: str | None) -> ModelRef:
             hint="Give one of the two.",
             param="quantization",
         )
-    return ModelRef(ref.site, ref.owner, ref.name, ref.revision, ref.path, ref.path_kind, ref.quantization or wanted)
+    return replace(ref, quantization=ref.quantization or wanted)

@@ -36,17 +36,24 @@ class Presence:
         Raises:
             StateInUse: another one is; the message names its process and address.
         """
-        path = self._folder / "server.lock"
-        try:
-            held = _lock(path)
-        except BlockingIOError:
-            other = server_of(self._folder.parent) or {}
-            raise StateInUse(
-                f"A server runs on this state already: process {other.get('pid')}, at {other.get('address')}.",
-                hint="Use that one, end it, or set WINDLASS_HOME to another folder.",
-            ) from None
+        held = None
+        while held is None:
+            held = self._lock_server()
         self._files.append(held)
         _write(held, {"pid": os.getpid(), "address": address})
+
+    def _lock_server(self) -> int | None:
+        """The lock; None where somebody who only looked whether there is a server had it for that moment."""
+        try:
+            return _lock(self._folder / "server.lock")
+        except BlockingIOError:
+            other = server_of(self._folder.parent)
+        if other is None:
+            return None
+        raise StateInUse(
+            f"A server runs on this state already: process {other.get('pid')}, at {other.get('address')}.",
+            hint="Use that one, end it, or set WINDLASS_HOME to another folder.",
+        )
 
     def close(self) -> None:
         """Be gone."""

@@ -6,13 +6,17 @@ goes on where this one stopped.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from windlass.jobs.states import Phase
+from windlass.library.digests import ShouldStop
 from windlass.library.receipts import Receipt, timestamp
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
@@ -21,6 +25,8 @@ from windlass.transfer.fetch import Overtaken
 from windlass.transfer.meter import Meter
 from windlass.transfer.partial import discard, kept_bytes
 from windlass.transfer.target import Staged, Target, Tools
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -60,7 +66,8 @@ async def pull(manifest: Manifest, means: Means, progress: Progress) -> None:
     except Overtaken:  # another job brought one of the files in meanwhile: look again at what is missing
         return await pull(manifest, means, progress)
     progress.phase = Phase.VERIFYING
-    await asyncio.to_thread(_publish, manifest, dict(zip(missing, staged, strict=True)), means)
+    whole = dict(zip(missing, staged, strict=True))
+    await _on_thread(lambda _: _publish(manifest, whole, means))  # not to be stopped half way: it is soon done
     return None
 
 
@@ -72,8 +79,8 @@ def progress_of(manifest: Manifest, shelf: Shelf) -> Progress:
 
 def hand_over(manifest: Manifest, shelf: Shelf) -> Path:
     """What to hand to llama.cpp (the first shard) or to MLX and transformers (the folder)."""
-    first = next(file for file in manifest.files if file.role == "weights")
-    path = shelf.path_of(first)
+    weights = (file for file in manifest.files if file.role == "weights")
+    path = shelf.path_of(next(weights, manifest.files[0]))  # a projector may have been asked for alone
     return path if manifest.format == "gguf" else path.parent
 
 
@@ -105,7 +112,7 @@ async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[M
     missing = []
     for file in manifest.files:
         meter = progress.files[file.shelf_path]
-        if await asyncio.to_thread(_is_here, file, means.shelf, meter):
+        if await _on_thread(partial(_is_here, file, means.shelf, meter)):
             meter.kept = meter.checked = file.size
         else:
             missing.append(file)
@@ -118,7 +125,7 @@ async def _fetch(missing: list[ManifestFile], means: Means, progress: Progress) 
     return await fetch_all(targets, _partials(means.shelf), means.tools)
 
 
-def _is_here(file: ManifestFile, shelf: Shelf, meter: Meter) -> bool:
+def _is_here(file: ManifestFile, shelf: Shelf, meter: Meter, should_stop: ShouldStop) -> bool:
     state = shelf.state_of(file)
     if state is not State.UNVERIFIED:
         return state is State.PRESENT
@@ -126,7 +133,22 @@ def _is_here(file: ManifestFile, shelf: Shelf, meter: Meter) -> bool:
     def checked(size: int) -> None:
         meter.checked = size
 
-    return shelf.adopt(file, on_progress=checked)
+    return shelf.adopt(file, on_progress=checked, should_stop=should_stop)
+
+
+async def _on_thread(work: Callable[[ShouldStop], T]) -> T:
+    """Run on a thread. Cancelled, tell it so, but do not leave before it is done: what follows may remove files."""
+    stop = threading.Event()
+    job = asyncio.ensure_future(asyncio.to_thread(work, stop.is_set))
+    try:
+        return await asyncio.shield(job)
+    except asyncio.CancelledError:
+        stop.set()
+        while not job.done():
+            with suppress(asyncio.CancelledError):  # whoever cancels once more waits all the same
+                await asyncio.wait([job])
+        job.exception()  # it counts as seen
+        raise
 
 
 def _target(file: ManifestFile, means: Means | None = None) -> Target:

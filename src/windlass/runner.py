@@ -5,11 +5,13 @@ The faces live on other threads. They change jobs in the store and `poke`; this 
 """
 
 import asyncio
+import itertools
+import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +33,8 @@ BEAT = 0.25  # seconds between samples of the speed
 _REMEMBERED = 50  # pulls that ended, whose counters are still to be seen
 _IDLE = 1.0  # seconds between looks at the store when nothing runs here and nobody pokes
 _BEATS_TO_NOTE = 4  # every so many, how far each job is goes into the store
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Runner:
         self._recent: dict[str, Running] = {}
         self._loop = asyncio.new_event_loop()
         self._poked = asyncio.Event()
+        self._deciding = asyncio.Lock()  # who ends a pull must not come between its job's START and its task
         self._ending = False
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="windlass-disk")
         self._thread = threading.Thread(target=self._run_loop, name="windlass-runner", daemon=True)
@@ -95,7 +100,7 @@ class Runner:
     # From any thread
 
     def start(self) -> None:
-        """Begin to run jobs; those that a dead process left are back in the queue, rightly counted, when this returns."""
+        """Begin to run jobs; those that a dead process left are back in the queue by then, rightly counted."""
         self._reclaim()
         self._thread.start()
 
@@ -109,9 +114,13 @@ class Runner:
         return self._running.get(job_id) or self._recent.get(job_id)
 
     def interrupt(self, job_id: str, timeout: float = 5.0) -> None:
-        """End a job's pull, if it runs here, and wait until it has ended; the store says already where the job goes."""
+        """End a job's pull, if it runs here, and wait until it has ended; the store says already where the job goes.
+
+        One that a dead disk holds up ends when the disk lets it; nobody waits for that.
+        """
         if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._interrupt(job_id), self._loop).result(timeout)
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._interrupt_between_steps(job_id), self._loop).result(timeout)
 
     def close(self, timeout: float = 5.0) -> None:
         """End all pulls; their jobs go back to the queue, for the next process to go on with."""
@@ -119,6 +128,8 @@ class Runner:
             self._ending = True
             self.poke()
             self._thread.join(timeout)
+        elif not self._loop.is_closed():
+            self._loop.close()  # never started
 
     # On the runner's own thread
 
@@ -133,19 +144,25 @@ class Runner:
     async def _main(self) -> None:
         network = self._workshop.network()
         try:
-            beats = 0
-            while not self._ending:
+            for beat in itertools.takewhile(lambda _: not self._ending, itertools.count()):
                 self._poked.clear()
-                if beats % _BEATS_TO_NOTE == 0:
-                    await self._in_thread(self._reclaim)
-                    await self._note_progress()
-                await self._take_step(network)
+                await self._tend(network, note=beat % _BEATS_TO_NOTE == 0)
                 await self._wait_a_beat()
-                beats += 1
         finally:
             for job_id in list(self._running):
                 await self._interrupt(job_id)
             network.close()
+
+    async def _tend(self, network: Network, *, note: bool) -> None:
+        """Look after the jobs once. A full disk may keep the store from being written: that must not end the runner."""
+        try:
+            if note:
+                await self._in_thread(self._reclaim)
+                await self._note_progress()
+            async with self._deciding:
+                await self._take_step(network)
+        except Exception:
+            _log.exception("The jobs could not be looked after; the next try comes soon.")
 
     async def _wait_a_beat(self) -> None:
         with suppress(TimeoutError):
@@ -165,8 +182,9 @@ class Runner:
 
     def _look(self) -> tuple[list[Job], list[Job]]:
         queued = self._store.jobs({State.QUEUED})
-        mine = [job for job in queued if self.only is None or job.id in self.only]
-        return mine, self._store.jobs({State.RUNNING}) if mine else []
+        # A job may be queued again while its last pull here still ends.
+        mine = [job for job in queued if (self.only is None or job.id in self.only) and job.id not in self._running]
+        return mine, self._store.jobs({State.RUNNING}) if mine or self._running else []
 
     def _reclaim(self) -> None:
         """Jobs whose process is gone go back to the queue."""
@@ -183,10 +201,9 @@ class Runner:
             job = await self._in_thread(lambda: self._store.move(job.id, START, owner=self._presence.name))
         except IllegalMove:
             return  # paused, cancelled, or claimed by another process in the meantime
-        means = self._workshop.means(self._tools(job, network))
-        progress = await self._in_thread(progress_of, job.manifest, means.shelf)
+        progress = await self._in_thread(progress_of, job.manifest, self._workshop.shelf)
         self._recent.pop(job.id, None)
-        task = self._loop.create_task(self._pull(job, means, progress))
+        task = self._loop.create_task(self._pull(job, self._tools(job, network), progress))
         self._running[job.id] = Running(job, progress, task)
 
     def _tools(self, job: Job, network: Network) -> Tools:
@@ -199,9 +216,10 @@ class Runner:
             paces=(self._pace, Pace(job.limit_rate)),
         )
 
-    async def _pull(self, job: Job, means: Means, progress: Progress) -> None:
+    async def _pull(self, job: Job, tools: Tools, progress: Progress) -> None:
         """Run one pull to its end, whatever that is, and note it."""
         try:
+            means = await self._in_thread(self._workshop.means, tools)
             await pull(job.manifest, means, progress)
             await self._end(job, progress, FINISH)
         except asyncio.CancelledError:
@@ -226,6 +244,10 @@ class Runner:
         with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands
             await self._in_thread(lambda: self._store.move(job.id, edge, downloaded=progress.downloaded, **changes))
 
+    async def _interrupt_between_steps(self, job_id: str) -> None:
+        async with self._deciding:
+            await self._interrupt(job_id)
+
     async def _interrupt(self, job_id: str) -> None:
         running = self._running.get(job_id)
         if running is None:
@@ -247,7 +269,9 @@ class Runner:
 
     async def _note_progress(self) -> None:
         for job_id, running in list(self._running.items()):
-            await self._in_thread(self._store.progress, job_id, running.progress.downloaded, running.progress.phase)
+            progress = running.progress
+            if not await self._in_thread(self._store.progress, job_id, progress.downloaded, progress.phase):
+                await self._interrupt(job_id)  # another process has paused or cancelled it
 
-    def _in_thread(self, work: Callable[..., Any], *args: Any) -> "Future[Any] | asyncio.Future[Any]":
+    def _in_thread(self, work: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
         return self._loop.run_in_executor(self._threads, work, *args)

@@ -13,6 +13,7 @@ from windlass import names
 from windlass.errors import IllegalMove, InsufficientStorage
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, FOUND, PAUSE, RESUME, State
+from windlass.library.disk import storage_errors
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
@@ -23,7 +24,7 @@ from windlass.settings import Settings
 from windlass.views import JobView
 
 if TYPE_CHECKING:
-    from windlass.hub.resolve import Resolution, Resolver
+    from windlass.hub.resolve import Resolver
     from windlass.jobs.store import Store
     from windlass.runner import Runner
     from windlass.transfer.target import Tools
@@ -85,9 +86,7 @@ class Service:
 
     def resolve(self, model: str, quantization: str | None = None, prefer: Format | None = None) -> "Resolution":
         """Which files a name means. Raises what `hub` raises."""
-        endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
-        ref = names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
-        return self._resolver.explain(ref, prefer)
+        return self._resolver.explain(self._ref(model, quantization), prefer)
 
     def download(
         self, model: str, quantization: str | None = None, prefer: Format | None = None
@@ -97,7 +96,7 @@ class Service:
         Raises:
             WindlassError: the request cannot be met; nothing was written.
         """
-        manifest = self.resolve(model, quantization, prefer).manifest
+        manifest = self._resolver.resolve(self._ref(model, quantization), prefer)
         job = self.store.open_job(manifest.key)
         if (job is None or job.state not in _ACTIVE) and self._is_here(manifest):
             return self._view(self._record_found(manifest, job)), True
@@ -160,6 +159,14 @@ class Service:
 
     # What the verbs share
 
+    def _parse(self, model: str, quantization: str | None) -> names.ModelRef:
+        endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
+        return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
+
+    def _ref(self, model: str, quantization: str | None) -> names.ModelRef:
+        endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
+        return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
+
     def _go_on(self, job: Job | None, manifest: Manifest) -> Job:
         if job is None:
             job = self.store.add(manifest)
@@ -196,13 +203,13 @@ class Service:
         promised = sum(
             job.total - job.downloaded for job in self.store.jobs(_ACTIVE) if job.manifest.key != manifest.key
         )
-        free = self._free_space() - self.settings.min_free - promised
+        free = max(0, self._free_space() - self.settings.min_free - promised)
         if needed > free:
             raise InsufficientStorage(
-                f"{manifest.id} needs {needed:,} more bytes, and {max(0, free):,} may be used on "
+                f"{manifest.id} needs {needed:,} more bytes, and {free:,} may be used on "
                 f"{self.shelf.models_dir} ({self.settings.min_free:,} stay free, {promised:,} are promised to others).",
                 needed=needed,
-                free=max(0, free),
+                free=free,
                 hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
             )
 
@@ -230,18 +237,19 @@ class Service:
         from windlass.hub.resolve import Resolver
         from windlass.hub.web import Web
 
-        web = Web()
+        web = self._opened.enter_context(closing(Web()))
         hub = HuggingFace(web, self.settings.hf_endpoint, self._hub_token)
         catalog = Catalog(web, self.settings.catalog_url)
         return Resolver(hub, catalog, (sys.platform, machine()))
 
     def _hub_token(self) -> str | None:
-        from huggingface_hub import get_token
+        from windlass.hub.huggingface import saved_token
 
-        return self.settings.hf_token or get_token()
+        return saved_token(self.settings.hf_token)
 
     def _means(self, tools: "Tools") -> Means:
-        self.settings.models_dir.mkdir(parents=True, exist_ok=True)
+        with storage_errors("making the models folder", self.settings.models_dir):
+            self.settings.models_dir.mkdir(parents=True, exist_ok=True)
         token = self._hub_token()
         headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}
         return Means(self.shelf, tools, self.settings.hf_endpoint, self._clock, lambda: headers)

@@ -28,7 +28,10 @@ def parse_size(text: str | int) -> int:
     if match is None:
         raise ValueError("a size is digits with an optional unit, such as 20M, 1.5G or 512KiB")
     number, unit, binary = match.groups()
-    return int(float(number) * (1024 if binary else 1000) ** _POWERS[unit.lower()])
+    whole, _, part = number.partition(".")
+    # In whole numbers: a float would round from 2^53 on, and overflow on what is only far too large.
+    factor: int = (1024 if binary else 1000) ** _POWERS[unit.lower()]
+    return int(whole + part) * factor // int(10 ** len(part))
 
 
 def _rate(text: str | int) -> int | None:
@@ -36,7 +39,7 @@ def _rate(text: str | int) -> int | None:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    return Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - Path's own raises for a user that is not known
 
 
 def _address(text: str) -> str:
@@ -80,7 +83,7 @@ class Settings:
     connections: int = 8
     limit_rate: int | None = None
     min_free: int = 1_000_000_000
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)  # may hold a password
     hf_token: str | None = field(default=None, repr=False)
     api_token: str | None = field(default=None, repr=False)
     ca_file: str | None = None
@@ -162,6 +165,8 @@ def _from_config(path: Path) -> dict[str, tuple[str, Any]]:
 
 def _read(name: str, source: str, raw: Any) -> Any:
     try:
+        if isinstance(raw, bool) or not isinstance(raw, str | int | float | Path):
+            raise TypeError("text or a number is wanted")  # noqa: TRY301 - said where the other misfits are said
         return _TABLE[name][1](raw if isinstance(raw, int) else str(raw))
     except (ValueError, TypeError) as error:
         where = f"--{name.replace('_', '-')}" if source == "flag" else source

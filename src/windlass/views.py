@@ -24,9 +24,13 @@ class JobView:
     @property
     def downloaded(self) -> int:
         """Bytes that are here for good."""
-        if self.progress and self.job.state is State.RUNNING:
-            return self.progress.downloaded
-        return self.job.total if self.job.state is State.COMPLETED else self.job.downloaded
+        if self.job.state is State.COMPLETED:
+            return self.job.total
+        if self.progress is None:
+            return self.job.downloaded
+        # A pull that was told to stop knows more than the store for a moment yet; what is shown must not go back.
+        noted = 0 if self.job.state is State.RUNNING else self.job.downloaded
+        return max(noted, self.progress.downloaded)
 
     @property
     def phase(self) -> Phase:
@@ -49,8 +53,8 @@ def job_body(view: JobView, status: str | None = None) -> dict[str, Any]:
         "downloaded_bytes": view.downloaded,
         "items": items(job.manifest),
         "phase": view.phase,
-        # Accepted is started, as clients see it: a queued job is `downloading`, and those without a start confuse them.
-        "started_at": time_text(job.started_at or job.created_at),
+        # Accepted is started, as clients see it: a queued job is `downloading` too, and the time must not move later.
+        "started_at": time_text(job.created_at),
     }
     if job.status == "downloading":
         body |= _speed(view)
@@ -65,7 +69,6 @@ def job_detail(view: JobView) -> dict[str, Any]:
     detail = job_body(view) | {
         "model": manifest.id,
         "priority": job.priority,
-        "created_at": time_text(job.created_at),
         "why": manifest.why,
         "files": [_file(view, index) for index in range(len(manifest.files))],
     }

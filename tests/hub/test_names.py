@@ -46,6 +46,11 @@ ACCEPTED = {
     "https://huggingface.co/a/b/": "hub a/b - - - -",
     "https://huggingface.co//a//b": "hub a/b - - - -",
     "https://huggingface.co/a/b?library=mlx#files": "hub a/b - - - -",
+    "https://huggingface.co/a/b?show_file_info=d%2Fx-Q6_K.gguf": "hub a/b - d/x-Q6_K.gguf file -",
+    "https://huggingface.co/a/b/tree/v1?show_file_info=x.gguf": "hub a/b v1 x.gguf file -",
+    "https://huggingface.co/a/b/blob/main/y.gguf?show_file_info=x.gguf": "hub a/b main y.gguf file -",
+    "https://huggingface.co/a/b?show_file_info=&%ff": "hub a/b - - - -",
+    "https://lmstudio.ai/a/b?show_file_info=x.gguf": "catalog a/b - - - -",
     "https://huggingface.co/a/b/tree/main": "hub a/b main - - -",
     "https://huggingface.co/a/b/tree/main/": "hub a/b main - - -",
     "https://huggingface.co/a/b/tree/main@Q4_K_M": "hub a/b main - - Q4_K_M",
@@ -129,6 +134,8 @@ REFUSED = [
     "https://huggingface.co/api/models/a/b",
     "https://huggingface.co/models/a/b",
     "https://huggingface.co/a/b/discussions/3",
+    "https://huggingface.co/a/b?show_file_info=../x.gguf",
+    "https://huggingface.co/a/b?show_file_info=x%00.gguf",
     "https://huggingface.co/a/b/tree",
     "https://huggingface.co/a/b/blob/main",
     "https://huggingface.co/a/b/blob/main/../x.gguf",
@@ -200,6 +207,12 @@ def test_outside_a_mirrors_prefix_is_not_ours() -> None:
         parse("https://mirror.example/other/a/b", hub_endpoint="https://mirror.example/hf")
 
 
+def test_a_mirror_called_like_an_owner() -> None:
+    """A mirror's short name does not hide the owner of the same name."""
+    assert parse("hub/model", hub_endpoint="http://hub").site is Site.BARE
+    assert parse("hub/owner/model", hub_endpoint="http://hub").site is Site.HUB
+
+
 def test_folder_as_catalog() -> None:
     """A catalog that is a folder has no address of its own; the public catalog's still means the catalog."""
     assert parse("lmstudio.ai/a/b", catalog_url="/srv/catalog").site is Site.CATALOG
@@ -239,7 +252,24 @@ def test_no_quantization_at_all(text: str) -> None:
 PIECES = st.sampled_from(
     [
         *("https://", "huggingface.co", "hf.co", "lmstudio.ai", "127.0.0.1:9", "models", "tree", "blob", "main", "a"),
-        *("b-c", "x.gguf", "Q4_K_M", "/", "//", "@", ":", "..", "%2e", "%2F", "%00", "\\", "?", "#", "\x00"),
+        *(
+            "b-c",
+            "x.gguf",
+            "Q4_K_M",
+            "/",
+            "//",
+            "@",
+            ":",
+            "..",
+            "%2e",
+            "%2F",
+            "%00",
+            "\\",
+            "?",
+            "?show_file_info=",
+            "#",
+            "\x00",
+        ),
         *("\u202e", " ", "con", "é"),
     ]
 )

@@ -3,8 +3,9 @@
 import json
 
 import pytest
+from hub.hubsite import COMMIT, Answer, Site, add_repository
 
-from conftest import COMMIT, Answer, Site, add_repository  # type: ignore[import-not-found, unused-ignore]
+from standin import Hub
 from windlass.errors import (
     HubError,
     HubUnreachable,
@@ -13,12 +14,9 @@ from windlass.errors import (
     NoModelFiles,
     QuantizationNotFound,
 )
-from windlass.hub.bases import in_order
 from windlass.hub.catalog import Catalog
 from windlass.hub.huggingface import HuggingFace
-from windlass.hub.model_yaml import HubSource
 from windlass.hub.resolve import Resolver
-from windlass.hub.titles import catalog_title, repository_title
 from windlass.hub.web import Web
 from windlass.manifest import Digest, Format, Manifest, ManifestFile
 from windlass.names import parse
@@ -128,6 +126,39 @@ def test_texts_are_read_when_they_decide(place: Place) -> None:
     manifest = place.resolve("hf.co/a/b")
     assert (manifest.format, manifest.quantization) == ("mlx", "4bit")
     assert [file.role for file in manifest.files] == ["weights", "data"]
+
+
+def test_a_hub_that_others_wrote(hub: Hub, web: Web) -> None:
+    """The stand-in hub, written from the facts and not from this client, is understood: pages, renaming, catalog."""
+    hub.page_size = 2
+    files = {f"m-{label}.gguf": b"x" * 100 for label in ("Q4_K_M", "Q8_0", "Q6_K", "F16")}
+    hub.add("owner/Old-GGUF", {**files, "mmproj-F16.gguf": b"y" * 50})
+    hub.rename("owner/Old-GGUF", "owner/New-GGUF")
+    hub.add_model("model: q/m\nbase: owner/New-GGUF\n", "q", "m", "owner/New-GGUF")
+    resolver = Resolver(HuggingFace(web, hub.url, lambda: None), Catalog(web, hub.url), LINUX)
+    for text in ("hf.co/owner/old-gguf@q8_0", "Q/M@q8_0", f"{hub.url}/models/q/m@Q8_0"):
+        manifest = resolver.resolve(parse(text, hub_endpoint=hub.url, catalog_url=hub.url))
+        shelved = [file.shelf_path for file in manifest.files]
+        assert shelved == ["owner/New-GGUF/m-Q8_0.gguf", "owner/New-GGUF/mmproj-F16.gguf"]
+    assert len(hub.asked("tree")) == 9
+
+
+def test_a_gate_that_others_wrote(hub: Hub, web: Web) -> None:
+    """Its gated repository is denied without a token and granted with the right one; a missing one is not found."""
+    hub.add("owner/gated", {"m-Q8_0.gguf": b"x"}, gated="auto", granted={"hf_good"})
+    hub.tokens |= {"hf_good", "hf_other"}
+
+    def resolve(token: str | None, repo: str = "owner/gated") -> Manifest:
+        return Resolver(HuggingFace(web, hub.url, lambda: token), Catalog(web, hub.url), LINUX).resolve(
+            parse(f"hf.co/{repo}")
+        )
+
+    assert resolve("hf_good").quantization == "Q8_0"
+    for token in (None, "hf_other"):
+        with pytest.raises(ModelGated):
+            resolve(token)
+        with pytest.raises(ModelNotFound):
+            resolve(token, "owner/missing")
 
 
 # -- gates
@@ -329,53 +360,3 @@ def test_branches(place: Place) -> None:
         place.add_model(f"a/w{n}", base("u/r"))
     with pytest.raises(HubError, match="without an end"):
         place.resolve("a/wide")
-
-
-# -- pure parts
-
-
-@pytest.mark.parametrize(
-    ("wish", "prefer", "expected"),
-    [
-        (None, None, ["gguf", "plain", "mlx4", "mlx8"]),
-        (None, "mlx", ["mlx4", "mlx8", "plain"]),
-        (None, "gguf", ["gguf", "plain"]),
-        ("8bit", None, ["mlx8", "gguf", "plain"]),
-        ("Q6_K", None, ["gguf", "plain"]),
-    ],
-)
-def test_order_of_bases(wish: str | None, prefer: Format | None, expected: list[str]) -> None:
-    """What the names say is tried first, what they say nothing of next, what they rule out never."""
-    sources = {
-        "mlx8": HubSource("mlx-community/x-8bit"),
-        "plain": HubSource("u/x"),
-        "gguf": HubSource("u/x-GGUF"),
-        "mlx4": HubSource("u/y-4bit"),
-    }
-    names = {source: name for name, source in sources.items()}
-    assert [names[c.source] for c in in_order(sources.values(), wish, prefer, "gguf")] == expected
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("qwen3-4b-2507", "Qwen3 4B 2507"),
-        ("gpt-oss-20b", "GPT OSS 20B"),
-        ("qwen3-30b-a3b", "Qwen3 30B A3B"),
-        ("gemma-3n-e4b", "Gemma 3n E4B"),
-        ("mixtral-8x7b", "Mixtral 8X7B"),
-        ("qwen2.5-vl-7b", "Qwen2.5 VL 7B"),
-    ],
-)
-def test_titles_of_catalog_models(name: str, expected: str) -> None:
-    """A catalog's name is made readable, unless the model.yaml has a better one."""
-    assert catalog_title(name, {}) == expected
-    assert catalog_title(name, {"displayName": " My model "}) == "My model"
-    assert catalog_title(name, {"displayName": "\x00", "title": 7}) == expected
-
-
-def test_titles_of_repositories() -> None:
-    """A repository's name keeps its capitals and loses its format."""
-    assert repository_title("Qwen3-8B-GGUF") == "Qwen3 8B"
-    assert repository_title("gemma-3-4b-it-qat-q4_0-gguf") == "gemma 3 4b it qat q4 0"
-    assert repository_title("GGUF") == "GGUF"

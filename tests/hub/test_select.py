@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import assume, given
@@ -15,7 +16,7 @@ from windlass.errors import NoModelFiles, QuantizationNotFound, WindlassError
 from windlass.hub.listing import HubFile, Listing
 from windlass.hub.select import needs, select
 from windlass.hub.selection import Selection, Wish, offered, readable
-from windlass.manifest import Digest
+from windlass.manifest import Digest, Format
 from windlass.quantization import is_decoy, is_projector, label_of, shard_of
 
 DIGEST = Digest("sha256", "0" * 64)
@@ -89,7 +90,7 @@ def wish_of(asked: str) -> Wish:
     if verb in {"blob", "tree"}:
         return replace(wish, path=path, path_kind="file" if verb == "blob" else "folder")
     if what in {"gguf", "mlx", "safetensors"}:
-        return replace(wish, prefer=what)  # type: ignore[arg-type]  the set above is the literal's
+        return replace(wish, prefer=cast("Format", what))
     return replace(wish, budget=int(what[1:])) if what.startswith("<") else wish
 
 
@@ -182,8 +183,9 @@ def listings(draw: st.DrawFn) -> Listing:
         count = draw(st.integers(0, 4))
         shards = [f"{folder}x-{label}-{i:05}-of-{count:05}.gguf" for i in range(1, count + 1)]
         paths += shards or [f"{folder}x-{label}.gguf"]
-        if shards and draw(st.booleans()):
-            paths.remove(draw(st.sampled_from(shards)))
+        lacking: str | None = draw(st.none() | st.sampled_from(shards)) if shards else None
+        if lacking:
+            paths.remove(lacking)
     sizes = st.integers(1, 10**12)
     order = draw(st.permutations(paths))
     return Listing("o/r-GGUF", "c" * 40, tuple(HubFile(path, draw(sizes), DIGEST) for path in order))
@@ -225,7 +227,7 @@ def test_an_exact_address_is_always_taken(listing: Listing, data: st.DataObject)
     assume(listing.files)
     path = data.draw(st.sampled_from([file.path for file in listing.files]))
     shard = shard_of(path)
-    there = [f.path for f in listing.files if shard and shard_of(f.path) and shard_of(f.path).stem == shard.stem]  # type: ignore[union-attr]
+    there = [f.path for f in listing.files if shard and (other := shard_of(f.path)) and other.stem == shard.stem]
     wish = Wish(path=path, path_kind="file")
     if shard and len(there) < shard.count:
         with pytest.raises(NoModelFiles):

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gguf import GGML_QUANT_SIZES, LlamaFileType
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from library.shelving import WriteGguf
-from windlass.library.gguf import MAX_ELEMENTS, MAX_TEMPLATE, Damaged, GgufHead, scan
-from windlass.library.heads import read_gguf
+from windlass.library.gguf import _BLOCKS, MAX_ELEMENTS, MAX_TEMPLATE, Damaged, GgufHead, scan
+from windlass.library.heads import FILE_TYPES, read_gguf
 
 
 def text(value: bytes) -> bytes:
@@ -192,6 +193,23 @@ def test_any_bytes(tmp_path: Path, content: bytes, claimed: bool) -> None:
         read_gguf(path)
     except Damaged:
         return
+
+
+def test_a_head_longer_than_heads_are(scan_bytes: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A head that goes on beyond the bound is damage, though the file has all of it."""
+    content = file(pair("x", 9, array(0, 5000, bytes(5000))), pair("general.name", 8, text(b"x")))
+    assert scan_bytes(content).name == "x"
+    monkeypatch.setattr("windlass.library.gguf.MAX_HEAD", 4096)
+    with pytest.raises(Damaged, match="longer than 4096 bytes"):
+        scan_bytes(content)
+
+
+def test_the_tables_are_ggmls_own() -> None:
+    """Sizes of tensor types and names of file types agree with the `gguf` package's."""
+    sizes = {int(kind): size for kind, size in GGML_QUANT_SIZES.items()}
+    assert {kind: sizes[kind] for kind in _BLOCKS} == _BLOCKS
+    names = {int(kind): kind.name.removeprefix("ALL_").removeprefix("MOSTLY_") for kind in LlamaFileType}
+    assert {kind: names[kind] for kind in FILE_TYPES} == FILE_TYPES
 
 
 def test_a_real_vocabulary_is_quick(gguf_bytes: WriteGguf, tmp_path: Path) -> None:

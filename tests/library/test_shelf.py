@@ -49,6 +49,7 @@ def test_publish(shelf: Shelf) -> None:
     assert place.read_bytes() == b"abc"
     assert receipt == shelf.receipts.read(file.shelf_path)
     assert receipt.mtime_ns == place.stat().st_mtime_ns
+    assert receipt.mtime_ns % 2_000_000_000 == 0  # FAT keeps no finer time
     assert shelf.state_of(file) is State.PRESENT
     assert [p.name for p in shelf.private_dir.iterdir()] == ["receipts"]
 
@@ -102,6 +103,19 @@ def test_publish_with_a_file_in_the_way(shelf: Shelf, put: Put) -> None:
     put("owner")
     with pytest.raises(StorageUnavailable, match="while putting"):
         bring(shelf, FILE, b"abc")
+
+
+def test_a_publish_that_fails_leaves_the_partial_as_it_was(shelf: Shelf, tmp_path: Path) -> None:
+    """Whoever fetched the partial knows it again by its size and time: nothing need be fetched twice."""
+    (shelf.private_dir / "receipts/owner").mkdir(parents=True)
+    (shelf.private_dir / "receipts/owner/M-GGUF").write_bytes(b"in the way")
+    partial = tmp_path / "partial"
+    partial.write_bytes(b"abc")
+    before = partial.stat()
+    with pytest.raises(StorageUnavailable):
+        shelf.publish(partial, FILE, SAME)
+    assert (partial.stat().st_size, partial.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert shelf.state_of(FILE) is State.ABSENT
 
 
 def test_publish_refuses_a_partial_of_another_size(shelf: Shelf) -> None:

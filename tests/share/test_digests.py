@@ -210,6 +210,44 @@ def test_who_asks_too_early_is_told_when_to_come_back(folder: Path, digests: Dig
     assert client.get("/api/models/Acme/Rocket-MLX").status_code == 200
 
 
+def test_a_file_that_never_rests_is_not_served(folder: Path, tmp_path: Path) -> None:
+    """Hashed and at once written to, again and again: 503 and when to come back, never bytes of another state."""
+
+    def never_at_rest(found: Found, stop: threading.Event) -> str:
+        digest = compute(found, stop)
+        found.real.write_bytes(os.urandom(9))
+        return digest
+
+    digests = Digests(tmp_path / "cache.json", never_at_rest)
+    answer = TestClient(create_app(folder, digests)).get("/Acme/Rocket-GGUF/resolve/main/README.md")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    digests.close()
+
+
+def test_a_cache_that_fails_half_way_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk fills up while the cache is written, the old one stays and no temporary file does."""
+    cache = tmp_path / "cache.json"
+    cache.write_text("old")
+
+    def full(_: Path, __: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    digests = Digests(cache)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        digests.of(files_of(folder))
+    digests.close()
+    assert [path.name for path in tmp_path.glob("cache*")] == ["cache.json"]
+    assert cache.read_text() == "old"
+
+
+def test_a_folder_that_goes_away_has_no_files(tmp_path: Path) -> None:
+    """A folder that vanished, or may not be read, is empty and no failure."""
+    assert Folder(tmp_path / "gone").repositories() == []
+
+
 def test_warming_hashes_everything(folder: Path, digests: Digests, counting: Counting) -> None:
     """From the start, repository by repository, so that the first client finds it done."""
     Repositories(Folder(folder), digests).warm()

@@ -252,17 +252,6 @@ def test_an_empty_file_is_served(client: TestClient) -> None:
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "0")
 
 
-def test_names_with_odd_characters_are_served(client: TestClient, folder: Path) -> None:
-    """Spaces, percent signs, question marks and letters beyond ASCII work in addresses and pages."""
-    name = "a b%20?#é.gguf"
-    (folder / "Acme" / "Rocket-GGUF" / name).write_bytes(b"odd")
-    assert client.get("/Acme/Rocket-GGUF/resolve/main/a%20b%2520%3F%23%C3%A9.gguf").content == b"odd"
-    page = client.get(f"{REPO}/tree/main?limit=3")
-    assert name in [row["path"] for row in page.json() + client.get(page.links["next"]["url"]).json()]
-    missing = client.get(f"{REPO}/tree/main/%C3%A9")
-    assert missing.headers["x-error-message"].startswith("%C3%A9 does not exist")
-
-
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

@@ -8,6 +8,7 @@ import pytest
 from anyio import CapacityLimiter
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from windlass.share.ranges import Part, PartResponse, part_of, range_headers
 
@@ -106,7 +107,7 @@ def test_a_client_that_leaves_lets_go_of_the_file(tmp_path: Path) -> None:
         file = path.open("rb", buffering=0)
         response = PartResponse(file, Part(200, 0, 1 << 40), {}, CapacityLimiter(1))
 
-        async def send(message: dict[str, bytes]) -> None:
+        async def send(message: Message) -> None:
             nonlocal sent
             sent += len(message.get("body", b""))
 

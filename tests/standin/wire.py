@@ -211,8 +211,12 @@ class Server:
                 self._end(manner)
             until = manner.after if manner.after is not None and manner.after > exchange.sent else size
             data = reply.body.read(exchange.sent, min(self._block(manner), until - exchange.sent))
-            connection.sendall(b"%x\r\n%b\r\n" % (len(data), data) if manner.framing == "chunked" else data)
+            framed = b"%x\r\n%b\r\n" % (len(data), data) if manner.framing == "chunked" else data
+            # Counted before it is sent: a client that has the bytes must find them counted.
             exchange.sent += len(data)
+            if unsent := unsent_of(connection, framed):
+                exchange.sent -= min(len(data), unsent)
+                raise Cut("fin")
             self._pace(manner, len(data))
         if exchange.sent == manner.after and size:  # a cut after the last byte
             self._end(manner)
@@ -236,14 +240,23 @@ class Server:
         """Cut the connection, or wait for the gate and go on."""
         if manner.then != "wait":
             raise Cut(manner.then)
-        self._wait(manner.gate or self._closing)
-        if not manner.head:
-            raise Cut("fin")
+        self._wait(manner.gate or threading.Event())  # without a gate: until the server closes
 
     def _wait(self, gate: threading.Event) -> None:
         while not gate.wait(0.05):
             if self._closing.is_set():
                 raise Cut("fin")
+
+
+def unsent_of(connection: socket.socket, data: bytes) -> int:
+    """Send all of it; what could not be sent because the client left is the answer."""
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[connection.send(rest) :]
+    except OSError:
+        return len(rest)
+    return 0
 
 
 def read_request(incoming: IO[bytes], number: int) -> Request | None:

@@ -1,6 +1,7 @@
 """`windlass config`: the settings in force."""
 
 import json
+import re
 import sys
 from dataclasses import fields
 from typing import Any
@@ -25,4 +26,4 @@ def _shown(settings: Settings, name: str) -> Any:
     value = getattr(settings, name)
     if name in _SECRET:
         return "set" if value else None
-    return value if isinstance(value, int | None) else str(value)
+    return value if isinstance(value, int | None) else re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1…@", str(value))

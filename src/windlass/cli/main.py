@@ -209,7 +209,7 @@ def _act(job_id: str, action: str) -> None:
 def main() -> None:
     """Run the command; errors become two lines on stderr and an exit code, never a traceback."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:
         _say(error.message, error.hint)
         code = exits.exit_code(error)

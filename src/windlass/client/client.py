@@ -90,4 +90,5 @@ def _failure(status: int, body: Any, url: str) -> ServerFailure:
             f"{url} does not answer as a Windlass server does (HTTP {status}).", status=status, remote_code=None
         )
     message = str(detail.get("message", f"HTTP {status}"))
-    return ServerFailure(message, status=status, remote_code=detail.get("code") or detail.get("type"))
+    code = detail.get("code") or detail.get("type")
+    return ServerFailure(message, status=status, remote_code=str(code) if code else None)

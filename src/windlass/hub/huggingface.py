@@ -70,7 +70,8 @@ class HuggingFace:
             ModelGated: the hub denies the listing itself.
             HubFailure: it did not answer as it should.
         """
-        at = f"/revision/{quote(revision, safe='')}" if revision else ""
+        # Always by revision: without one, mirrors such as olah know nothing.
+        at = f"/revision/{quote(revision or 'main', safe='')}"
         token = self._token()
         asked = _Asked(self.endpoint, repo, revision, signed_in=token is not None)
         reply = self._get(f"{self.endpoint}/api/models/{repo}{at}", Ask(token, _INFO_LIMIT), asked)

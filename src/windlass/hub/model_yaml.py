@@ -110,7 +110,7 @@ def write_model_yaml(model: str, bases: Iterable[Base]) -> str:
 
     raw = {
         "model": model,
-        "base": [_written(base) for base in bases],
+        "base": [{"key": _key(source), "sources": [_source(source)]} for source in _hub_sources(bases)],
         "metadataOverrides": {"domain": "llm"},
     }
     return str(yaml.safe_dump(raw, sort_keys=False, allow_unicode=True))
@@ -118,21 +118,23 @@ def write_model_yaml(model: str, bases: Iterable[Base]) -> str:
 
 def write_manifest(owner: str, name: str, bases: Iterable[Base]) -> str:
     """A manifest.json for a catalog that gave only a model.yaml."""
-    sources = [base for base in bases if isinstance(base, HubSource)]
+    sources = _hub_sources(bases)
     dependency = {
         "type": "model",
         "purpose": "baseModel",
-        "modelKeys": [source.key or source.repo.lower() for source in sources],
+        "modelKeys": [_key(source) for source in sources],
         "sources": [_source(source) for source in sources],
     }
     raw = {"type": "model", "owner": owner, "name": name, "dependencies": [dependency] if sources else []}
     return json.dumps(raw, indent=2)
 
 
-def _written(base: Base) -> object:
-    if isinstance(base, CatalogBase):
-        return base.id
-    return {"key": base.key or base.repo.lower(), "sources": [_source(base)]}
+def _hub_sources(bases: Iterable[Base]) -> list[HubSource]:
+    return [base for base in bases if isinstance(base, HubSource)]
+
+
+def _key(source: HubSource) -> str:
+    return source.key or source.repo.lower()
 
 
 def _source(source: HubSource) -> dict[str, str]:

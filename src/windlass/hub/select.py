@@ -157,12 +157,10 @@ def _whole_set(listing: Listing, named: HubFile) -> tuple[HubFile, ...]:
         return (named,)
     suffix = named.path.rpartition(".")[2].lower()
     similar = (f for f in listing.files if f.path.startswith(shard.stem) and f.path.lower().endswith(f".{suffix}"))
-    for one in file_sets(similar):
-        if named in one.files:
-            if not one.whole:
-                raise NoModelFiles(f"{listing.repo} lacks shards of {shard.stem}: {len(one.files)} of {one.count}.")
-            return one.files
-    return (named,)
+    one = next(one for one in file_sets(similar) if named in one.files)
+    if not one.whole:
+        raise NoModelFiles(f"{listing.repo} lacks shards of {shard.stem}: {len(one.files)} of {one.count} are there.")
+    return one.files
 
 
 def _format_of_file(listing: Listing, path: str) -> Format:

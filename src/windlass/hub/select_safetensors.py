@@ -71,7 +71,7 @@ def select_safetensors(listing: Listing, files: Sequence[HubFile], texts: Texts,
         label = _agreed(wish.quantization, label, listing.repo)
     chosen = (*(Chosen(file) for file in weights), *(Chosen(file, "data") for file in data))
     alternatives = {label: size} if label else {}
-    return Selection(chosen, format_, label, alternatives, f"{reason} {len(data)} files of data go along.")
+    return Selection(chosen, format_, label, alternatives, f"{reason} Data files that go along: {len(data)}.")
 
 
 def _agreed(wish: str, label: str | None, repo: str) -> str:

@@ -21,7 +21,8 @@ def migrate(connection: Connection) -> None:
     from alembic.util import CommandError
 
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    scripts = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", scripts.replace("%", "%%"))  # Alembic reads it as a template
     try:
         command.upgrade(config, "head")
     except CommandError as error:

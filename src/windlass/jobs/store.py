@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, RowMapping, event
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, ExceptionContext, RowMapping, event
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
-from windlass.errors import IllegalMove, JobNotFound
+from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
 from windlass.jobs.job import Job
 from windlass.jobs.migrate import migrate
 from windlass.jobs.schema import jobs, transitions
@@ -17,6 +17,7 @@ from windlass.jobs.states import OPEN, OVER, RETRY, START, Edge, Phase, State
 from windlass.manifest import Manifest
 
 Clock = Callable[[], float]
+_HINT = "Check WINDLASS_HOME, its disk, and who may write there."
 
 
 class Store:
@@ -25,6 +26,11 @@ class Store:
     Args:
         database_url: as SQLAlchemy takes it.
         clock: Unix time.
+
+    Raises:
+        InvalidRequest: the address is none that can be used.
+        StateFailure: the database cannot be opened, or is newer than this program. From every other verb too, when the
+            database cannot be read or written then.
     """
 
     def __init__(self, database_url: str, clock: Clock) -> None:
@@ -116,12 +122,12 @@ class Store:
         """Queue a failed job again, with the manifest as it resolves now."""
         return self.move(job_id, RETRY, manifest=manifest.to_json())
 
-    def progress(self, job_id: str, downloaded: int, phase: Phase | None = None) -> None:
-        """Note how far an open job is, and its phase where it runs."""
+    def progress(self, job_id: str, downloaded: int, phase: Phase | None = None) -> bool:
+        """Note how far an open job is, and its phase where it runs; whether it is (still) open, or running."""
         guard = sa.and_(jobs.c.id == job_id, jobs.c.state.in_({State.RUNNING} if phase else OPEN))
         values = {"downloaded": downloaded, **({"phase": phase} if phase else {})}
         with self._engine.begin() as connection:
-            connection.execute(sa.update(jobs).where(guard).values(values))
+            return bool(connection.execute(sa.update(jobs).where(guard).values(values)).rowcount)
 
     def change(self, job_id: str, **changes: Any) -> Job:
         """Set a job's `priority` or `limit_rate`.
@@ -204,15 +210,34 @@ def _job(row: RowMapping) -> Job:
 
 
 def _engine(url: str) -> Engine:
-    if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    path = sa.make_url(url).database
-    if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    engine = sa.create_engine(url, connect_args={"timeout": 30, "isolation_level": None})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
+    sqlite = url.startswith("sqlite")
+    options = {"connect_args": {"timeout": 30, "isolation_level": None}} if sqlite else {"pool_pre_ping": True}
+    try:
+        engine = sa.create_engine(url, **options)
+    except (ArgumentError, ImportError) as error:
+        hint = "Write sqlite:///FILE or postgresql://…; PostgreSQL needs its driver installed."
+        raise InvalidRequest(f"WINDLASS_DATABASE_URL cannot be used: {error}.", hint=hint) from error
+    event.listen(engine, "handle_error", _translate)
+    if sqlite:
+        _make_folder(engine.url.database)
+        event.listen(engine, "connect", _configure)
+        event.listen(engine, "begin", _begin)
     return engine
+
+
+def _make_folder(database: str | None) -> None:
+    try:
+        Path(database or "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StateFailure(f"{database} cannot be made: {error.strerror}.", hint=_HINT) from error
+
+
+def _translate(context: ExceptionContext) -> None:
+    """The database's errors become ours here, at the one boundary; a broken promise of uniqueness is for `add`."""
+    if context.is_disconnect or isinstance(context.sqlalchemy_exception, IntegrityError):
+        return
+    where = context.engine.url.render_as_string() if context.engine else "The database"
+    raise StateFailure(f"{where} cannot be used: {context.original_exception}.", hint=_HINT)
 
 
 def _configure(connection: Any, _record: Any) -> None:

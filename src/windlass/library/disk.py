@@ -68,9 +68,10 @@ def folder_below(root: Path, relative: str) -> Path:
         StorageUnavailable: the path leads out of `root`.
         OSError: as the operating system has it.
     """
-    real_root = root.resolve(strict=True)
+    # Not Path.resolve: until Python 3.13 it answers a circle of links with a RuntimeError.
+    real_root = Path(os.path.realpath(root, strict=True))
     parts = PurePosixPath(relative).parts
-    folder = Path(os.path.realpath(real_root.joinpath(*parts)))  # Path.resolve raises on a circle of links
+    folder = Path(os.path.realpath(real_root.joinpath(*parts)))
     if "/" in parts[:1] or ".." in parts or not folder.is_relative_to(real_root):
         raise StorageUnavailable(
             f"{root / relative} leads to {folder}, outside {root}, so nothing is written there.",

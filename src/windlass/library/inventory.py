@@ -36,6 +36,7 @@ class Inventory:
         self._finished: dict[str, tuple[Stamp, ModelReceipt | None]] = {}
         self._sight: tuple[Stock, Stock, dict[str, Stamp]] | None = None
         self._answer: tuple[list[Model], list[Oddity]] = ([], [])
+        self._trouble = False  # whether a file could not be opened this time, which the next may
         self._lock = threading.Lock()
 
     def take(self) -> tuple[list[Model], list[Oddity]]:
@@ -47,7 +48,9 @@ class Inventory:
                 dict(_stamps(self._receipts.models_folder)),
             )
             if sight != self._sight:
-                self._answer, self._sight = self._judge(*sight), sight
+                self._trouble = False
+                self._answer = self._judge(*sight)
+                self._sight = None if self._trouble else sight
             return self._answer
 
     def _judge(self, stock: Stock, kept: Stock, finished: Mapping[str, Stamp]) -> tuple[list[Model], list[Oddity]]:
@@ -73,8 +76,7 @@ class Inventory:
 
         def shards(shelf_path: str) -> tuple[str, ...]:
             stamp = _stamp(stock, shelf_path)
-            read = partial(_told, lambda: safetensors.shards_of(self._models_dir / shelf_path))
-            told = self._known.recall(f"index {shelf_path}", stamp, read) if stamp else {}
+            told = self._ask("index", shelf_path, stamp, lambda: safetensors.shards_of(self._models_dir / shelf_path))
             return tuple(told.get("told", ()))
 
         return Books(self._models_dir, gist, shards)
@@ -91,7 +93,7 @@ class Inventory:
         if found.finished_at:
             return describe(found, head)
         if head is None or head.kind != "model":
-            return Oddity(weights[0], f"it is no model but a {head.kind}" if head else told["damaged"])
+            return Oddity(weights[0], f"its head says that it is no model: {head.kind}" if head else told["damaged"])
         for path in weights[1:]:
             if reason := self._damage(path, stock):
                 return Oddity(path, reason)
@@ -105,6 +107,8 @@ class Inventory:
         folder, _, name = weights[0].rpartition("/")
         sources = [weights[0]] if found.format == "gguf" else [weights[0], f"{folder}/config.json"]
         stamps = [stamp for path in sources if (stamp := _stamp(stock, path))]
+        if len(stamps) < len(sources):
+            return {"damaged": "it has no config.json"}
         stamp = Stamp(sum(stamp.size for stamp in stamps), max(stamp.mtime_ns for stamp in stamps))
 
         def read() -> dict[str, Any]:
@@ -112,25 +116,30 @@ class Inventory:
                 return asdict(read_gguf(self._models_dir / weights[0]))
             return asdict(read_folder(self._models_dir / folder, name, is_all=len(weights) == 1))
 
-        return dict(self._known.recall(f"head {weights[0]}", stamp, partial(_told, read)))
+        return self._ask("head", weights[0], stamp, read)
 
     def _damage(self, path: str, stock: Stock) -> str | None:
         """Why a further weights file is damaged, None for one that reads."""
         stamp, scan = _stamp(stock, path), gguf.scan if path.lower().endswith(".gguf") else safetensors.scan
-        read = partial(_told, lambda: bool(scan(self._models_dir / path)))
-        told = self._known.recall(f"part {path}", stamp, read) if stamp else {}
-        reason = told.get("damaged")
+        reason = self._ask("part", path, stamp, lambda: bool(scan(self._models_dir / path))).get("damaged")
         return str(reason) if reason else None
+
+    def _ask(self, what: str, path: str, stamp: Stamp | None, read: Callable[[], Any]) -> dict[str, Any]:
+        """What reading `told`, or why the file is `damaged`: both are kept, but not that it could not be opened."""
+        if stamp is None:
+            return {"damaged": "it is not there"}
+        try:
+            return dict(self._known.recall(f"{what} {path}", stamp, partial(_told, read)))
+        except OSError as error:
+            self._trouble = True
+            return {"damaged": f"it cannot be read: {os.strerror(error.errno or 0)}"}
 
 
 def _told(read: Callable[[], Any]) -> dict[str, Any]:
-    """What reading told, or why it could not: both are worth keeping."""
     try:
         return {"told": read()}
     except gguf.Damaged as error:
         return {"damaged": str(error)}
-    except OSError as error:
-        return {"damaged": f"it cannot be read: {os.strerror(error.errno or 0)}"}
 
 
 def _stamp(stock: Stock, shelf_path: str) -> Stamp | None:

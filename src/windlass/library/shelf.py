@@ -3,6 +3,7 @@
 Nothing partial is ever seen under a final name: a file and its receipt are on the disk before it is renamed there.
 """
 
+import os
 import stat
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from windlass.library.keys import find
 from windlass.library.receipts import ModelReceipt, Receipt, Receipts, timestamp
 from windlass.library.stock import Oddity
 from windlass.manifest import CatalogEntry, Manifest, ManifestFile
+
+_COARSE = 2_000_000_000  # nanoseconds
 
 
 class State(StrEnum):
@@ -131,18 +134,24 @@ class Shelf:
         with storage_errors(f"putting {final} in its place", self.models_dir, file.size):
             parent = PurePosixPath(file.shelf_path).parent.as_posix()
             place = folder_below(self.models_dir, parent) / final.name
-            _refuse_private(place, self.private_dir)
-            sync_file(partial)
+            if place.is_relative_to(os.path.realpath(self.private_dir)):
+                raise StorageUnavailable(f"{place} is where Windlass keeps its own files, so no model goes there.")
             found = partial.stat()
             if found.st_size != file.size:
                 raise ChecksumMismatch(f"{partial} has {found.st_size} bytes, not the {file.size} of {file.path}.")
             if place.is_dir() and not place.is_symlink():
                 raise StorageUnavailable(f"A folder stands where {final} should be.", hint="Move it away.")
-            receipt = replace(receipt, mtime_ns=found.st_mtime_ns)
+            sync_file(partial)
+            # A time that every filesystem can keep, FAT with its two seconds too: else all receipts of an external disk
+            # would be void once it is plugged in again.
+            mtime_ns = found.st_mtime_ns // _COARSE * _COARSE
+            receipt = replace(receipt, mtime_ns=mtime_ns)
             # The receipt first: a crash in between leaves one that agrees with nothing, which does no harm. The other
-            # way round leaves a file without one, to be hashed again.
+            # way round leaves a file without one, to be hashed again. The partial itself stays as it is, time and all,
+            # until the rename: whoever fetched it knows it by that, should anything here fail.
             self.receipts.write(file.shelf_path, receipt)
             partial.replace(place)
+            os.utime(place, ns=(mtime_ns, mtime_ns))
             sync_folder(place.parent)
         return receipt
 
@@ -183,8 +192,3 @@ class Shelf:
     def find(self, name: str, quantization: str | None = None) -> Model:
         """The one model that a person means, by key, id or `owner/repo`; raises as `keys.find` does."""
         return find(self.models(), name, quantization)
-
-
-def _refuse_private(place: Path, private: Path) -> None:
-    if place.is_relative_to(private.resolve()):
-        raise StorageUnavailable(f"{place} is where Windlass keeps its own files, so no model goes there.")

@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from windlass.library.known import Stamp
 from windlass.quantization import is_gguf
 
 _DEEPEST = 8
+_UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNFINISHED = (".part", ".partial", ".incomplete", ".download", ".crdownload", ".tmp", ".aria2")
 
 Files = dict[str, Stamp]
@@ -70,7 +72,8 @@ def _list(folder: str, shown: str, stock: Stock) -> list["os.DirEntry[str]"]:
     """What is in a folder, hidden folders left out; a folder that cannot be read is an oddity."""
     try:
         with os.scandir(folder) as entries:
-            return [entry for entry in entries if _is_shown(entry, shown, stock)]
+            # Plain names, which nearly all are, are told without a call: this is where a list spends its time.
+            return [e for e in entries if (e.name[0] != "." and e.name.isprintable()) or _is_shown(e, shown, stock)]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -81,7 +84,7 @@ def _list(folder: str, shown: str, stock: Stock) -> list["os.DirEntry[str]"]:
 def _is_shown(entry: "os.DirEntry[str]", shown: str, stock: Stock) -> bool:
     if entry.name.startswith(".") and _is_folder(entry):
         return False
-    if entry.name.isprintable():
+    if not _UNSHOWABLE.search(entry.name):
         return True
     # Not UTF-8, or made of control characters: no JSON and no terminal could show it.
     stock.oddities.append(Oddity(f"{shown}/{ascii(entry.name)[1:-1]}".lstrip("/"), "its name cannot be shown"))

@@ -121,9 +121,12 @@ def _without_doubles(found: list[Found]) -> list[Found]:
 
 
 def _place(repo: str, files: Files, unclaimed: Iterable[str], books: Books, result: Survey) -> Place:
-    """One folder, its hidden files left out, and those that Windlass fetched for a model that is not finished."""
+    """One folder, its hidden files left out, and those that Windlass fetched for a model that is not finished.
+
+    What a person put in the place of such a file no longer agrees with its receipt, and counts as theirs.
+    """
     gists = {path: books.gist(f"{repo}/{path}") for path in unclaimed}
-    pending = {path for path, gist in gists.items() if gist and not gist.adopted}
+    pending = {path for path, gist in gists.items() if gist and not gist.adopted and gist.stamp == files[path]}
     if pending:
         result.oddities.append(Oddity(repo, f"{len(pending)} files here are of a download that is not finished"))
 

@@ -32,7 +32,7 @@ class StillHashing(Exception):
 
 
 class Changing(Exception):
-    """The file is being written, or went away, while it was hashed."""
+    """The file was written to, or went away, or the server ended, while it was hashed."""
 
 
 def is_large(path: str, size: int) -> bool:
@@ -95,9 +95,12 @@ class Digests:
         self._unsaved = False
 
     def close(self) -> None:
-        """Give up what is being computed."""
+        """Give up what is being computed, and fail what was not begun.
+
+        Not with `cancel_futures`: who waits for a future that is cancelled in the queue is never woken.
+        """
         self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=True)
 
     def of(self, files: list[Found], patience: float | None = None) -> dict[str, str]:
         """The digests by path. A file that changes meanwhile is left out: it is not whole yet.
@@ -129,6 +132,8 @@ class Digests:
 
     def _learn(self, key: Key, found: Found) -> str:
         try:
+            if self._stop.is_set():
+                raise Changing(found.path)
             if found.stamp.size >= LARGE:
                 log.info("Hashing %s (%.1f GB)", found.real, found.stamp.size / 1e9)
             digest = self._computed(found, self._stop)
@@ -174,7 +179,7 @@ def _finished(digest: str) -> Future[str]:
 
 
 def _succeeded(future: Future[str]) -> bool:
-    return not future.cancelled() and future.exception() is None
+    return future.exception() is None
 
 
 def _read(cache: Path) -> dict[Key, str]:

@@ -143,10 +143,13 @@ class _Fetch:
 
     def _staff(self) -> None:
         """Hire until every connection that is of use is there. Until the source is known, one goes alone."""
-        self._most = min(self._most, self._tools.connections())
-        most = self._most if self._source.met and self._source.ranges else 1
-        while len(self._crew) < most and self._plan.has_work():
+        while len(self._crew) < self._wanted() and self._plan.has_work():
             self._hire()
+
+    def _wanted(self) -> int:
+        self._most = max(1, min(self._most, self._tools.connections()))
+        many = self._source.met and self._source.ranges and not self._source.wants_peace
+        return self._most if many else 1
 
     def _hire(self) -> None:
         segment = self._plan.take()
@@ -158,6 +161,7 @@ class _Fetch:
     async def _work(self, segment: Segment | None) -> None:
         """One connection: segment after segment, until none is left, or it is in trouble and others are not."""
         while segment is not None:
+            await self._source.peace()
             trouble = await self._exchange(segment)
             if trouble is not None:
                 self._meter.retries += 1
@@ -166,7 +170,7 @@ class _Fetch:
                     self._withdraw()
                     return
                 await self._source.endure(trouble)
-            segment = self._plan.take()
+            segment = self._plan.take() if len(self._crew) <= self._wanted() else None
 
     def _withdraw(self) -> None:
         self._most, self._calm_at = max(1, len(self._crew) - 1), _now() + _CALM

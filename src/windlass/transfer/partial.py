@@ -37,7 +37,7 @@ class Seal:
 
 
 class Partial:
-    """The open partial of one file, locked for this writer. Use `opened`, which closes it."""
+    """The open partial of one file, locked for this writer until it is closed. `open_partial` makes it."""
 
     def __init__(self, path: Path, fd: int, identity: str, size: int) -> None:
         self.path = path
@@ -46,6 +46,7 @@ class Partial:
         self._identity = identity
         self._ledger_fd = -1
         self._obsolete = 0
+        self._torn = False
         self._syncing: Future[None] | None = None
         self.ledger = self._load()
 
@@ -98,6 +99,7 @@ class Partial:
     def seal(self, sha256: str, digest: str, chunks: tuple[str, ...]) -> Seal:
         """Mark the file as whole and verified; it survives a restart as such. Slow: for a thread."""
         with disk_errors(self.path):
+            self._look_for_it()
             os.fsync(self.fd)
             stat = os.fstat(self.fd)
             seal = Seal(sha256, digest, chunks, stat.st_size, stat.st_mtime_ns)
@@ -114,22 +116,33 @@ class Partial:
     def _load(self) -> Ledger:
         text = _read_text(self.path.with_suffix(".ledger"))
         known = ledgers.parse(text, self._identity, self.size) if text else None
-        if known and os.fstat(self.fd).st_size == self.size:
+        fits = os.fstat(self.fd).st_size == self.size
+        if known and fits:
             self._obsolete = text.count("\n") - len(known.pieces)
             return known
         with disk_errors(self.path):
-            os.ftruncate(self.fd, self.size)
+            if not fits:  # truncating to the same size would change the mtime, by which a seal knows its file
+                os.ftruncate(self.fd, self.size)
             self.path.with_suffix(".ledger").unlink(missing_ok=True)
         return Ledger(self._identity, self.size)
 
     def _append(self, lines: str) -> None:
         if not lines:
             return
-        if self._ledger_fd < 0 or self._obsolete > _REWRITE_AFTER:
-            self._rewrite_ledger()
-            return
         with disk_errors(self.path):
-            os.write(self._ledger_fd, lines.encode())
+            self._look_for_it()
+            if self._ledger_fd >= 0 and not self._torn and self._obsolete <= _REWRITE_AFTER:
+                # A full disk may take half a line, and what is appended to a torn line does not count.
+                self._torn = True
+                self._torn = os.write(self._ledger_fd, lines.encode()) < len(lines)
+                if not self._torn:
+                    return
+        self._rewrite_ledger()
+
+    def _look_for_it(self) -> None:
+        """Writing to a file that somebody has removed goes well, to the end, and then nobody finds it."""
+        if os.fstat(self.fd).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the partial file was removed")
 
     def _rewrite_ledger(self) -> None:
         path = self.path.with_suffix(".ledger")
@@ -138,7 +151,7 @@ class Partial:
             if self._ledger_fd >= 0:
                 os.close(self._ledger_fd)
             self._ledger_fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._obsolete = 0
+        self._obsolete, self._torn = 0, False
 
 
 def open_partial(folder: Path, name: str, identity: str, size: int) -> Partial | None:
@@ -152,7 +165,9 @@ def open_partial(folder: Path, name: str, identity: str, size: int) -> Partial |
         folder.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if _locked(fd, path):
+        with disk_errors(path):
+            mine = _locked(fd, path)
+        if mine:
             return Partial(path, fd, identity, size)
     except BaseException:
         os.close(fd)
@@ -190,8 +205,10 @@ def exists(folder: Path, name: str) -> bool:
 
 def discard(folder: Path, name: str) -> None:
     """Remove a partial and what lies beside it."""
-    for suffix in (".ledger", ".whole", ".part"):
-        (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    for suffix in (".ledger", ".ledger~", ".whole", ".whole~", ".part"):
+        path = folder / f"{name}{suffix}"
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from email.utils import parsedate_to_datetime
 from windlass.errors import ModelGated, ModelNotFound, SourceFailure, WindlassError
 from windlass.transfer.network import Head
 
-_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE)
 _RATE_LIMIT = re.compile(r";\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)")
+_YEAR = 31_536_000.0  # seconds; whoever asks for more says "never", and a float must not become infinite
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +94,14 @@ def wait_asked_for(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds of `Retry-After` (RFC 9110 §10.2.3), else of a spent `RateLimit` (the Hub's `"api";r=0;t=55`)."""
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
-        return float(text)
+        return min(_YEAR, float(text))
     if text:
         try:
-            return max(0.0, parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp() - now)
+            return min(_YEAR, max(0.0, parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp() - now))
         except (ValueError, OverflowError):
             return None
     limit = _RATE_LIMIT.search(headers.get("ratelimit", ""))
-    return float(limit[2]) if limit and limit[1] == "0" else None
+    return min(_YEAR, float(limit[2])) if limit and limit[1] == "0" else None
 
 
 def _judge_part(headers: Mapping[str, str], asked: Asked) -> Verdict:

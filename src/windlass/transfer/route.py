@@ -4,9 +4,10 @@ A redirect is followed by us and not by libcurl, because each hop needs judging:
 https, never into a private network unless the endpoint itself is there, and the token to the endpoint's origin alone.
 """
 
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from windlass.errors import UnsafeRedirect
 from windlass.transfer.network import is_private_name
@@ -37,7 +38,7 @@ def next_address(origin: Address, current: Address, location: str, *, private: b
     Raises:
         UnsafeRedirect: it may not be followed; the message says why.
     """
-    url = urljoin(current.url, location.strip())
+    url = _resolved(current.url, location)
     refusal = _refusal(urlsplit(current.url).scheme, url, current.hops)
     if refusal:
         raise UnsafeRedirect(
@@ -56,17 +57,28 @@ def next_address(origin: Address, current: Address, location: str, *, private: b
     )
 
 
-def _refusal(scheme: str, url: str, hops: int) -> str | None:
+def _resolved(base: str, location: str) -> str:
+    """The whole address, in ASCII as libcurl wants it; empty where it cannot be read."""
+    # What stands beyond ASCII came as bytes of Latin-1 (RFC 9110 §5.5) and is escaped as those very bytes.
+    escaped = quote(location.strip(), safe=string.punctuation, encoding="latin-1", errors="replace")
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        url = urljoin(base, escaped)
+        _ = urlsplit(url).port
     except ValueError:
+        return ""
+    return url
+
+
+def _refusal(scheme: str, url: str, hops: int) -> str | None:
+    parts = urlsplit(url)
+    if not url:
         return "to an address that cannot be read"
     if parts.scheme not in ("http", "https"):
         return f"to a {parts.scheme}: address"
     if scheme == "https" and parts.scheme == "http":
         return "from https down to http"
-    if not parts.hostname or parts.username or any(ord(c) <= 32 or ord(c) == 127 for c in url):
+    # A host with an escape in it is one name to us and another to libcurl; credentials in an address are a disguise.
+    if not parts.hostname or any(c in parts.netloc for c in "@%\\"):
         return "to an address that cannot be read"
     return f"more than {MAX_HOPS} times in a row" if hops >= MAX_HOPS else None
 

@@ -41,6 +41,12 @@ class Source:
         self._address = self._origin
         self._failures = 0
         self._progress_at = 0.0
+        self._peace_until = 0.0
+
+    @property
+    def wants_peace(self) -> bool:
+        """Whether it has asked not to be asked for a while, and that is not over."""
+        return _now() < self._peace_until
 
     async def ask(self, run: Run) -> Trouble | None:
         """One segment's exchange, over as many redirects as it takes; None where the reply ended as it should."""
@@ -56,11 +62,12 @@ class Source:
                 verdict = unwelcome.verdict
                 if isinstance(verdict, Follow):
                     address = next_address(self._origin, address, verdict.location, private=unwelcome.head.private)
-                    followed = True
+                    # At once, not when the exchange is over: the crew that is hired as soon as it begins goes there too.
+                    self._address, followed = address, True
                 elif isinstance(verdict, Renew) and not followed:
                     address = self._address = self._origin
                 else:
-                    return _trouble(verdict)
+                    return self._noted(_trouble(verdict))
             else:
                 return None if run.taken else Trouble("the source sent no bytes")
 
@@ -79,6 +86,18 @@ class Source:
         self._failures = 0
         self._progress_at = _now()
 
+    async def peace(self) -> None:
+        """Wait as long as the source has asked for, whichever of its connections was told.
+
+        Raises:
+            HubRateLimited: that is longer than we wait.
+        """
+        left = self._peace_until - _now()
+        if left > self._tools.persistence.longest_wait:
+            raise _limited(left)
+        if left > 0:
+            await asyncio.sleep(left)
+
     async def endure(self, trouble: Trouble) -> None:
         """Wait before asking again, or give up: bounded in number, in time, and in what the source may ask for.
 
@@ -86,25 +105,25 @@ class Source:
             WindlassError: it is of no use to go on; which one says why.
         """
         self._failures += 1
+        self._address = self._origin  # where it led may be what is broken; the next redirect may lead elsewhere
         self._progress_at = self._progress_at or _now()
         persistence = self._tools.persistence
         if trouble.refusal and (not self.met or self._failures >= persistence.failures):
             raise trouble.refusal
-        if trouble.wait is not None and trouble.wait > persistence.longest_wait:
-            raise _limited(trouble.wait)
+        await self.peace()
         if give_up(self._failures, _now() - self._progress_at, persistence):
             raise _last_word(trouble)
         jitter = backoff(self._failures, self._tools.chance())
-        await asyncio.sleep(jitter if trouble.wait is None else trouble.wait + min(jitter, 1.0))
+        await asyncio.sleep(jitter if trouble.wait is None else min(jitter, 1.0))
+
+    def _noted(self, trouble: Trouble) -> Trouble:
+        self._peace_until = max(self._peace_until, _now() + (trouble.wait or 0.0))
+        return trouble
 
     async def _request(self, run: Run, address: Address) -> None:
         asked = run.ask(redirected=address.redirected)
         request = Request(address.url, asked.first, asked.last, address.headers, trusted=address.trusted)
-        try:
-            await self._tools.network(request, run)
-        finally:
-            if run.accepted:
-                self._address = address
+        await self._tools.network(request, run)
 
 
 def _now() -> float:

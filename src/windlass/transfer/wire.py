@@ -11,19 +11,21 @@ import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pycurl
 
-from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_public
+from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_private_name, is_public
 
 _BUFFER = 512 * 1024  # of one read; larger ones gained nothing on loopback (make bench)
 _MAX_HEADERS = 64 * 1024
+_WORTH_DRAINING = 16 * 1024  # an unwanted body (a redirect's page) that costs less than a new connection
 
 _CAUSES = {
     pycurl.E_COULDNT_RESOLVE_HOST: Cause.DNS,
     pycurl.E_COULDNT_RESOLVE_PROXY: Cause.DNS,
     pycurl.E_COULDNT_CONNECT: Cause.CONNECT,
-    pycurl.E_SSL_CONNECT_ERROR: Cause.TLS,
+    pycurl.E_SSL_CONNECT_ERROR: Cause.CONNECT,  # the handshake broke before any certificate was judged
     pycurl.E_PEER_FAILED_VERIFICATION: Cause.TLS,
     pycurl.E_SSL_CACERT_BADFILE: Cause.TLS,
     pycurl.E_SSL_CERTPROBLEM: Cause.TLS,
@@ -57,9 +59,13 @@ class Wire:
 
     async def __call__(self, request: Request, receiver: Receiver) -> None:
         """Perform `request`; see `Network`."""
-        exchange = _Exchange(self._loop, request, receiver, self._patience)
-        handle = self._handle(request, exchange)
-        exchange.handle = handle
+        proxy = self._proxy(request.url)
+        exchange = _Exchange(self._loop, request, receiver, self._patience, proxied=proxy is not None)
+        try:
+            handle = exchange.handle = self._handle(request, exchange, proxy or "")
+        except (pycurl.error, ValueError) as error:
+            exchange.close()
+            raise Cut(Cause.BROKEN, f"libcurl does not take the request: {error}") from error
         self._running[handle] = exchange
         self._multi.add_handle(handle)
         self._poke()
@@ -77,7 +83,7 @@ class Wire:
             self._timer.cancel()
         self._multi.close()
 
-    def _handle(self, request: Request, exchange: "_Exchange") -> Any:
+    def _handle(self, request: Request, exchange: "_Exchange", proxy: str) -> Any:
         handle = pycurl.Curl()
         secure = request.url.startswith("https:")
         options: list[tuple[int, Any]] = [
@@ -93,12 +99,12 @@ class Wire:
             (pycurl.CONNECTTIMEOUT_MS, int(self._patience.connect * 1000)),
             (pycurl.BUFFERSIZE, _BUFFER),
             (pycurl.NOSIGNAL, 1),
-            (pycurl.PROXY, self._proxy(request.url) or ""),
+            (pycurl.PROXY, proxy),
             (pycurl.HEADERFUNCTION, exchange.header_line),
             (pycurl.WRITEFUNCTION, exchange.data),
             (pycurl.PREREQFUNCTION, exchange.connected),
         ]
-        if not request.trusted and not self._proxy(request.url):
+        if not request.trusted and not proxy:
             options.append((pycurl.OPENSOCKETFUNCTION, exchange.open_public_socket))
         for option, value in options:
             handle.setopt(option, value)
@@ -138,18 +144,27 @@ class _Exchange:
     """One request on the wire: passes libcurl's callbacks on to the receiver, and watches that bytes keep coming."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, request: Request, receiver: Receiver, patience: Patience
+        self,
+        loop: asyncio.AbstractEventLoop,
+        request: Request,
+        receiver: Receiver,
+        patience: Patience,
+        *,
+        proxied: bool,
     ) -> None:
         self.ended: asyncio.Future[None] = loop.create_future()
         self.handle: Any = None
         self._loop = loop
-        self._url = request.url
+        self._request = request
+        self._proxied = proxied
         self._receiver = receiver
         self._patience = patience
         self._lines: list[bytes] = []
         self._header_size = 0
         self._head_seen = False
         self._fresh = 0
+        self._sockets: list[socket.socket] = []
+        self._connected = False
         self._private = False
         self._unsafe = False
         self._error: BaseException | None = None
@@ -160,8 +175,12 @@ class _Exchange:
 
     def connected(self, peer: str, _local: str, _peer_port: int, _local_port: int) -> int:
         """Look at who is really at the other end, on a new connection or a kept one, before the request is sent."""
-        self._private = not is_public(peer)
-        return int(pycurl.PREREQFUNC_OK)
+        self._connected = True
+        # Through a proxy the peer is the proxy, and where that stands says nothing of the source.
+        host = urlsplit(self._request.url).hostname or ""
+        self._private = is_private_name(host) if self._proxied else not is_public(peer)
+        self._unsafe = self._private and not self._request.trusted
+        return int(pycurl.PREREQFUNC_ABORT if self._unsafe else pycurl.PREREQFUNC_OK)
 
     def header_line(self, line: bytes) -> int | None:
         """A status line, a header, or the empty line that ends them (once for each interim reply too)."""
@@ -172,11 +191,15 @@ class _Exchange:
             self._lines.append(line)
             return None
         lines, self._lines = self._lines, []
+        if not self._connected:
+            return None  # a proxy's answer to CONNECT, not the source's
         status = int(lines[0].split()[1]) if lines else 0
         return None if status < 200 else self._show_head(status, lines[1:])
 
     def data(self, data: bytes) -> int | None:
         """A piece of the body."""
+        if self._error:
+            return None
         try:
             wait = self._receiver.body(data)
         except BaseException as error:
@@ -193,7 +216,9 @@ class _Exchange:
         if not is_public(address.addr[0]):
             self._unsafe = True
             return pycurl.SOCKET_BAD
-        return socket.socket(address.family, address.socktype, address.protocol)
+        # libcurl works on a duplicate; this one is ours to close.
+        self._sockets.append(socket.socket(address.family, address.socktype, address.protocol))
+        return self._sockets[-1]
 
     def succeed(self) -> None:
         """Libcurl says that the reply ended as its framing promised."""
@@ -207,6 +232,8 @@ class _Exchange:
     def close(self) -> None:
         """No more callbacks."""
         self._watchdog.cancel()
+        for opened in self._sockets:
+            opened.close()
         if self._resume:
             self._resume.cancel()
 
@@ -218,7 +245,10 @@ class _Exchange:
         try:
             self._receiver.head(Head(status, headers, private=self._private))
         except BaseException as error:
-            return self._abort(error)
+            length = headers.get("content-length", "")
+            if not length.isdecimal() or int(length[:20]) > _WORTH_DRAINING:
+                return self._abort(error)
+            self._error = error  # told when the body has been read, so that the connection can be kept
         return None
 
     def _watch_for_stalls(self) -> None:
@@ -228,13 +258,16 @@ class _Exchange:
 
     def _check_for_stall(self) -> None:
         if self._fresh < self._patience.floor:
-            self._end(Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s"))
+            self._end(self._error or Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s"))
         else:
             self._watch_for_stalls()
 
     def _unpause(self) -> None:
         self._resume = None
-        self.handle.pause(pycurl.PAUSE_CONT)
+        try:
+            self.handle.pause(pycurl.PAUSE_CONT)
+        except pycurl.error as error:  # bytes that waited were offered within this call, and the receiver raised
+            self.fail(*error.args)
 
     def _abort(self, error: BaseException) -> int:
         self._error = error

@@ -1,0 +1,51 @@
+# On a machine with Python 3.11 or newer and make: `make demo` shows the main job, `make test` proves all of it.
+# Both install what they need into .venv; nothing else of the machine is touched, but that `make test`, when run by
+# root on Debian, installs the system packages that some tests drive (scripts/system-packages lists them).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: help demo test check lint format unit coverage clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
+
+demo: .make/installed ## the main job, from a name to a verified model, without the internet
+	$(BIN)/windlass demo
+
+test: .make/test-ready check unit coverage ## everything that must hold before a change lands
+
+check: .make/test-ready ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: .make/test-ready ## the tests alone
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage combine -q
+
+coverage: ## branches covered in each room, from the last `make unit`
+	$(BIN)/python scripts/coverage_by_room.py
+
+format: .make/test-ready ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## forget the virtual environment and what tests left
+	rm -rf $(VENV) .make .coverage* .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	sh scripts/make-venv $(PYTHON) $(VENV)
+
+.make/installed: pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet --editable .
+	@mkdir -p .make && touch $@
+
+.make/test-ready: .make/installed scripts/system-packages
+	sh scripts/system-packages
+	$(PIP) install --quiet --group test
+	@touch $@

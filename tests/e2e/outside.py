@@ -1,0 +1,185 @@
+"""Windlass as others meet it: a process, an address, a folder. Nothing here imports Windlass's own code."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+POLL = 0.05
+PATIENCE = 60.0
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request got."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> Json:
+        detail: Json = self.json["error"]
+        return detail
+
+
+@dataclass
+class Home:
+    """A person's machine: folders of its own, and the environment that a process of Windlass gets."""
+
+    root: Path
+    hub: str
+    more: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def models(self) -> Path:
+        return self.root / "lmstudio" / "models"
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / "lmstudio" / "hub" / "models"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = ("PATH", "HOME", "LANG", "COVERAGE_", "COV_", "LD_", "SSL_CERT_FILE")
+        own = {name: value for name, value in os.environ.items() if name.startswith(kept)}
+        return {
+            **own,
+            "WINDLASS_HOME": str(self.root / "state"),
+            "WINDLASS_LMSTUDIO_HOME": str(self.root / "lmstudio"),
+            "WINDLASS_HF_ENDPOINT": self.hub,
+            "WINDLASS_CATALOG_URL": self.hub,
+            "WINDLASS_MIN_FREE": "0",
+            "WINDLASS_PORT": "0",
+            "WINDLASS_URL": "http://127.0.0.1:9",  # discard: nobody answers there
+            "HF_HOME": str(self.root / "hf"),
+            **self.more,
+        }
+
+    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """A command of Windlass, run to its end."""
+        environment = {**self.environment, **more}
+        command = [sys.executable, "-m", "windlass", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+    def files(self) -> dict[str, bytes]:
+        """Every file below the models folder that is not Windlass's own, by path."""
+        return {path: (self.models / path).read_bytes() for path in self.visible()}
+
+    def visible(self) -> set[str]:
+        """The names that anybody who looks into the models folder sees."""
+        names = set()
+        for folder, folders, files in os.walk(self.models):
+            folders[:] = [name for name in folders if name != ".windlass"]
+            names |= {str((Path(folder) / name).relative_to(self.models)) for name in files}
+        return names
+
+
+class Server:
+    """`windlass serve` as a process."""
+
+    def __init__(self, home: Home, *arguments: str) -> None:
+        self._home = home
+        self._arguments = arguments
+        self.process = self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end()
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+    def _start(self) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", "windlass", "serve", *self._arguments],
+            env=self._home.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        line = process.stdout.readline()
+        if not line.startswith("Listening on http://"):
+            _, said = process.communicate(timeout=PATIENCE)
+            raise AssertionError(f"windlass serve did not start: {said}")
+        self.url = line.removeprefix("Listening on ").strip()
+        return process
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Ask it to end; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def restart(self) -> None:
+        """Start it again on the same state, after it ended one way or the other."""
+        self.__exit__()
+        self.process = self._start()
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
+        """One request; whatever the status, its answer."""
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        kind = {"Content-Type": "application/json"} if data is not None else {}
+        request = Request(self.url + path, data=data, method=method, headers={**kind, **(headers or {})})
+        try:
+            with urlopen(request, timeout=PATIENCE) as response:
+                return Answer(response.status, dict(response.headers), response.read())
+        except HTTPError as error:
+            with error:
+                return Answer(error.code, dict(error.headers), error.read())
+
+    def download(self, model: str, quantization: str | None = None) -> Json:
+        """POST a download that must be accepted."""
+        body = {"model": model} | ({"quantization": quantization} if quantization else {})
+        answer = self.ask("POST", "/api/v1/models/download", body)
+        assert answer.status == 200, answer.body
+        job: Json = answer.json
+        return job
+
+    def status(self, job_id: str) -> Json:
+        """The job as LM Studio's clients see it."""
+        answer = self.ask("GET", f"/api/v1/models/download/status/{job_id}")
+        assert answer.status == 200, answer.body
+        job: Json = answer.json
+        return job
+
+    def until(self, job_id: str, holds: Callable[[Json], bool]) -> Json:
+        """Poll, as clients do, until something holds of the job."""
+        end = time.monotonic() + PATIENCE
+        while not holds(job := self.status(job_id)):
+            assert time.monotonic() < end, f"still {job}"
+            time.sleep(POLL)
+        return job
+
+    def finished(self, job_id: str) -> Json:
+        """The job once it is over."""
+        return self.until(job_id, lambda job: job["status"] in ("completed", "failed"))
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

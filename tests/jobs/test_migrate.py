@@ -1,0 +1,91 @@
+"""Migrations: they make the tables that the code speaks of, and a newer database is left alone."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from sample import numbered
+from windlass.errors import DatabaseTooNew
+from windlass.jobs import migrate as module
+from windlass.jobs.migrate import migrate
+from windlass.jobs.schema import HEAD, metadata
+from windlass.jobs.store import Store
+
+
+def test_the_migrations_make_the_tables_that_the_code_speaks_of() -> None:
+    """Alembic finds no difference in columns, types, indexes or constraints."""
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        migrate(connection)
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_the_promise_of_one_open_job_is_in_the_database() -> None:
+    """Alembic does not compare an index's condition, so it is read: both ways make the very same index."""
+
+    def index(make: object) -> str:
+        engine = sa.create_engine("sqlite://")
+        with engine.begin() as connection:
+            make(connection)  # type: ignore[operator]
+            query = "SELECT sql FROM sqlite_master WHERE name = 'one_open_job_a_key'"
+            found = connection.exec_driver_sql(query).scalar_one()
+        engine.dispose()
+        return str(found)
+
+    assert index(migrate) == index(metadata.create_all)
+    assert "state IN ('queued', 'running', 'paused', 'failed')" in index(migrate)
+
+
+def test_head_is_the_newest_migration() -> None:
+    """`HEAD` spares the import of Alembic at every start; a migration that is added must change it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+def test_a_database_that_is_up_to_date_is_not_touched(tmp_path: Path) -> None:
+    """The second start finds the jobs of the first, and does not even import Alembic, which costs half a second."""
+    url = f"sqlite:///{tmp_path}/windlass.db"
+    with Store(url, lambda: 0.0) as store:
+        job = store.add(numbered(1))
+    code = (
+        "import sys; from windlass.jobs.store import Store; "
+        f"print([j.id for j in Store({url!r}, float).jobs()], 'alembic' in sys.modules)"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert printed == f"{[job.id]} False\n"
+
+
+def test_an_empty_version_table_counts_as_a_new_database() -> None:
+    """As a start that was ended between two statements may leave it."""
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        migrate(connection)
+        assert sa.inspect(connection).has_table("jobs")
+    engine.dispose()
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """An older program might write what the newer one cannot read; the error names both schemas."""
+    path = tmp_path / "windlass.db"
+    Store(f"sqlite:///{path}", lambda: 0.0).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(DatabaseTooNew, match=f"schema 9999.*it knows {HEAD}") as caught:
+        Store(f"sqlite:///{path}", lambda: 0.0)
+    assert caught.value.hint
+    assert "update" in caught.value.hint
+    assert path.read_bytes() == before

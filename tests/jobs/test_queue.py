@@ -1,0 +1,77 @@
+"""The queue's one decision, for any queue."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sample import manifest_of
+from windlass.jobs.job import Job
+from windlass.jobs.queue import step
+from windlass.jobs.states import Phase, State
+
+FIRST = Job(
+    "job_0", 0, State.QUEUED, Phase.QUEUED, manifest_of(), 0, 0, None, None, None, None, 0.0, None, None
+)  # fmt: skip
+
+
+@st.composite
+def jobs(draw: st.DrawFn) -> tuple[list[Job], list[Job]]:
+    """Waiting and running jobs, in any order, with few priorities so that many are alike."""
+    count = draw(st.integers(0, 12))
+    priorities = draw(st.lists(st.integers(-2, 2), min_size=count, max_size=count))
+    made = [replace(FIRST, id=f"job_{n}", number=n, priority=priority) for n, priority in enumerate(priorities)]
+    made = draw(st.permutations(made))
+    running = draw(st.integers(0, count))
+    return made[running:], made[:running]
+
+
+def in_order(some: list[Job]) -> list[str]:
+    return [job.id for job in sorted(some, key=lambda job: (-job.priority, job.number))]
+
+
+@given(jobs(), st.integers(1, 8))
+def test_there_is_never_more_at_work_than_allowed_nor_less_than_there_could_be(
+    some: tuple[list[Job], list[Job]], max_jobs: int
+) -> None:
+    """After the step exactly as many run as may and as there are."""
+    queued, running = some
+    decision = step(queued, running, max_jobs)
+    assert set(decision.start) <= {job.id for job in queued}
+    assert set(decision.stop) <= {job.id for job in running}
+    after = len(running) + len(decision.start) - len(decision.stop)
+    assert after == min(max_jobs, len(queued) + len(running)) or (not decision.start and after == max_jobs)
+    assert after <= max_jobs
+
+
+@given(jobs(), st.integers(1, 8))
+def test_what_starts_is_the_most_urgent_then_the_oldest(some: tuple[list[Job], list[Job]], max_jobs: int) -> None:
+    """Of those that wait, the first in order start, in that order."""
+    queued, running = some
+    start = list(step(queued, running, max_jobs).start)
+    assert start == in_order(queued)[: len(start)]
+
+
+@given(jobs(), st.integers(1, 8))
+def test_a_running_job_is_stopped_only_when_too_many_run(some: tuple[list[Job], list[Job]], max_jobs: int) -> None:
+    """However urgent a waiting one is; and then the last in order yield, as few as will do."""
+    queued, running = some
+    decision = step(queued, running, max_jobs)
+    assert len(decision.stop) == max(0, len(running) - max_jobs)
+    assert list(decision.stop) == in_order(running)[max_jobs:]
+
+
+@given(jobs(), st.integers(1, 8))
+def test_a_second_step_has_nothing_to_do(some: tuple[list[Job], list[Job]], max_jobs: int) -> None:
+    """The decision is where it wants to be: done, it decides nothing more. What yielded does not start at once again."""
+    queued, running = some
+    decision = step(queued, running, max_jobs)
+    everything = {job.id: job for job in [*queued, *running]}
+    now = {job.id for job in running} - set(decision.stop) | set(decision.start)
+    waiting = [job for name, job in everything.items() if name not in now]
+    assert step(waiting, [everything[name] for name in now], max_jobs) == ((), ())
+
+
+def test_an_empty_queue_needs_nothing() -> None:
+    """No jobs, no step."""
+    assert step([], [], 3) == ((), ())

@@ -1,0 +1,389 @@
+"""The store: one open job a model whoever asks, in order, and on disk before anybody is told."""
+
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from jobs import racer
+from sample import file_of, manifest_of, numbered
+from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
+from windlass.jobs.job import Job
+from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, YIELD, Phase, State
+from windlass.jobs.store import Store
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/state/windlass.db"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Iterator[Store]:
+    with Store(url, clock) as store:
+        yield store
+
+
+def race(verb: str, url: str, argument: str = "0", processes: int = 2) -> list[str]:
+    """Run processes that begin at the same moment; what each printed."""
+    command = [sys.executable, racer.__file__, verb, url, argument]
+    path = {"PYTHONPATH": ":".join(sys.path)}
+    started = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=path)
+        for _ in range(processes)
+    ]
+    for process in started:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    return [process.communicate("go\n")[0] for process in started]
+
+
+def number_of(job: Job) -> int:
+    return int(job.manifest.id.rpartition("-")[2])
+
+
+# Adding
+
+
+def test_a_new_job_waits_in_the_queue(store: Store, clock: Clock) -> None:
+    """Its id has the contract's form, and nothing has happened to it yet."""
+    job = store.add(numbered(1))
+    assert re.fullmatch(r"job_[0-9a-f]{10}", job.id)
+    assert (job.state, job.phase, job.status, job.downloaded) == (State.QUEUED, Phase.QUEUED, "downloading", 0)
+    assert (job.created_at, job.started_at, job.completed_at) == (clock.now, None, None)
+    assert (job.priority, job.limit_rate, job.owner, job.error_code) == (0, None, None, None)
+    assert job.manifest == numbered(1)
+    assert job.total == numbered(1).total_size
+    assert store.get(job.id) == job
+    assert store.history(job.id) == [(1000.0, "add", None)]
+
+
+def test_the_same_request_is_the_same_job(store: Store) -> None:
+    """Also when the repository has been pushed to since: what was begun is brought to its end first."""
+    job = store.add(numbered(1))
+    assert store.add(numbered(1)) == job
+    pushed = manifest_of(file_of(b"pushed since"), id="OWNER/model-1")
+    assert store.add(pushed) == job
+    assert store.add(numbered(2)).id != job.id
+
+
+@pytest.mark.parametrize(
+    ("edges", "same"),
+    [
+        ((), True),
+        ((START,), True),
+        ((PAUSE,), True),
+        ((START, FAIL), True),
+        ((CANCEL,), False),
+        ((START, FINISH), False),
+        ((FOUND,), False),
+    ],
+)
+def test_a_job_that_is_over_gives_way_to_a_new_one(store: Store, edges: tuple[object, ...], same: bool) -> None:
+    """Completed and cancelled jobs are over; a failed one is still the one to go on with."""
+    job = store.add(numbered(1))
+    for edge in edges:
+        store.move(job.id, edge)  # type: ignore[arg-type]
+    assert (store.open_job(numbered(1).key) is not None) is same
+    assert (store.add(numbered(1)).id == job.id) is same
+
+
+def test_fifty_threads_get_one_job(store: Store) -> None:
+    """The database promises it, so no thread needs a lock; nobody sees an error."""
+    gate = threading.Barrier(50)
+
+    def ask(_: int) -> str:
+        gate.wait()
+        return store.add(numbered(1)).id
+
+    with ThreadPoolExecutor(50) as threads:
+        ids = set(threads.map(ask, range(50)))
+    assert len(ids) == 1
+    assert len(store.jobs()) == 1
+
+
+def test_two_processes_get_the_same_jobs(url: str) -> None:
+    """Beginning on no database at all, both at once: each model has one job, and both know it."""
+    first, second = race("add", url, "20")
+    assert first == second
+    assert len(set(first.split())) == 20
+
+
+def test_one_of_many_threads_moves_a_job(store: Store) -> None:
+    """A move is one guarded statement: fifty may try to start it, one does."""
+    job = store.add(numbered(1))
+
+    def start(number: int) -> bool:
+        try:
+            return store.move(job.id, START, owner=str(number)).owner == str(number)
+        except IllegalMove:
+            return False
+
+    with ThreadPoolExecutor(50) as threads:
+        assert list(threads.map(start, range(50))).count(True) == 1
+    assert len(store.history(job.id)) == 2
+
+
+def test_a_job_that_is_over_in_between_is_added_anew(store: Store, url: str, clock: Clock) -> None:
+    """Cancelled between the refused insert and the look at what is there: asking goes on until one job stands."""
+    first = store.add(numbered(1))
+
+    class Late(Store):
+        def open_job(self, key: str) -> Job | None:
+            if self.get(first.id).state is State.QUEUED:
+                self.move(first.id, CANCEL)
+            return super().open_job(key)
+
+    with Late(url, clock) as late:
+        second = late.add(numbered(1))
+    assert second.id != first.id
+    assert second.state is State.QUEUED
+
+
+# What is here already
+
+
+def test_a_model_that_came_by_another_way_has_a_completed_job(store: Store, clock: Clock) -> None:
+    """All fields are there, and asking again makes no second one."""
+    job = store.add_completed(numbered(1))
+    assert (job.state, job.phase, job.downloaded) == (State.COMPLETED, Phase.DONE, job.total)
+    assert (job.started_at, job.completed_at) == (clock.now, clock.now)
+    assert store.add_completed(numbered(1)) == job
+    assert store.history(job.id) == [(1000.0, "add", "was here already")]
+
+
+def test_the_newest_completed_job_counts(store: Store) -> None:
+    """Of several, and of none; an open job is not one."""
+    key = numbered(1).key
+    assert store.completed_job(key) is None
+    ids = []
+    for _ in range(2):
+        job = store.add(numbered(1))
+        assert store.completed_job(key) is None or store.completed_job(key).id == ids[-1]  # type: ignore[union-attr]
+        store.move(job.id, START)
+        store.move(job.id, FINISH)
+        ids.append(job.id)
+        newest = store.completed_job(key)
+        assert newest
+        assert newest.id == job.id
+    assert store.add_completed(numbered(1)).id == ids[-1]
+
+
+# Asking
+
+
+def test_lists_are_newest_first_and_come_in_pages(store: Store) -> None:
+    """`before` goes on where a page ended; a job that is added meanwhile does not shift it."""
+    for number in range(7):
+        store.add(numbered(number))
+    first = store.jobs(limit=3)
+    store.add(numbered(99))
+    second = store.jobs(limit=3, before=first[-1].number)
+    rest = store.jobs(limit=3, before=second[-1].number)
+    assert [number_of(job) for page in (first, second, rest) for job in page] == [6, 5, 4, 3, 2, 1, 0]
+    assert store.jobs(before=rest[-1].number) == []
+
+
+def test_lists_hold_the_states_asked_for(store: Store) -> None:
+    """One, several, none."""
+    ids = [store.add(numbered(number)).id for number in range(3)]
+    store.move(ids[0], PAUSE)
+    store.move(ids[1], START)
+    assert [job.id for job in store.jobs({State.PAUSED})] == [ids[0]]
+    assert [job.id for job in store.jobs({State.PAUSED, State.RUNNING})] == [ids[1], ids[0]]
+    assert store.jobs({State.FAILED}) == []
+    assert store.jobs(()) == []
+
+
+def test_a_number_is_not_used_twice(store: Store) -> None:
+    """A page's cursor stays right, though the newest job was forgotten."""
+    job = store.add(numbered(1))
+    store.move(job.id, CANCEL)
+    store.forget(job.id)
+    assert store.add(numbered(1)).number > job.number
+
+
+@pytest.mark.parametrize("call", ["get", "move", "change", "forget"])
+def test_an_unknown_job_is_not_found(store: Store, call: str) -> None:
+    """In the contract's words, and nothing is written."""
+    store.add(numbered(1))
+    before = store.jobs()
+    verbs = {
+        "get": lambda: store.get("job_x"),
+        "move": lambda: store.move("job_x", START),
+        "change": lambda: store.change("job_x", priority=1),
+        "forget": lambda: store.forget("job_x"),
+    }
+    with pytest.raises(JobNotFound, match="^Download job with id 'job_x' not found$"):
+        verbs[call]()
+    assert store.jobs() == before
+    assert store.history("job_x") == []
+
+
+# Writing
+
+
+def test_times_and_errors_follow_the_moves(store: Store, clock: Clock) -> None:
+    """The first start counts, an error goes when the job goes on, and who runs it is cleared when it does not run."""
+    job = store.add(numbered(1))
+    clock.now = 2000.0
+    job = store.move(job.id, START, owner="me")
+    assert (job.started_at, job.owner, job.phase) == (2000.0, "me", Phase.RESOLVING)
+    clock.now = 3000.0
+    job = store.move(job.id, FAIL, error_code="hub_error", error_message="It broke.", downloaded=4)
+    assert (job.error_code, job.error_message, job.downloaded) == ("hub_error", "It broke.", 4)
+    assert (job.owner, job.completed_at) == (None, None)
+    job = store.retry(job.id, manifest_of(file_of(b"pushed since"), id="owner/model-1"))
+    assert (job.state, job.phase, job.error_code, job.error_message) == (State.QUEUED, Phase.QUEUED, None, None)
+    assert job.manifest.files == (file_of(b"pushed since"),)
+    clock.now = 4000.0
+    store.move(job.id, START, owner="me")
+    job = store.move(job.id, FINISH, downloaded=12)
+    assert (job.started_at, job.completed_at, job.phase, job.owner) == (2000.0, 4000.0, Phase.DONE, None)
+
+
+def test_yield_and_resume_put_a_job_back_as_it_is(store: Store) -> None:
+    """What has come still counts; its place in the queue is the old one."""
+    job = store.add(numbered(1))
+    for first, then in ((START, YIELD), (PAUSE, RESUME)):
+        store.move(job.id, first)
+        store.progress(job.id, 3)
+        back = store.move(job.id, then)
+        assert (back.state, back.phase, back.downloaded, back.number) == (State.QUEUED, Phase.QUEUED, 3, job.number)
+
+
+def test_progress_is_noted_only_where_there_can_be_some(store: Store) -> None:
+    """A late note of a pull that was told to stop must not touch a job that is over, nor the phase of a paused one."""
+    job = store.add(numbered(1))
+    assert store.progress(job.id, 1)
+    assert not store.progress(job.id, 9, Phase.TRANSFERRING)
+    assert (store.get(job.id).downloaded, store.get(job.id).phase) == (1, Phase.QUEUED)
+    store.move(job.id, START)
+    assert store.progress(job.id, 2, Phase.TRANSFERRING)
+    assert (store.get(job.id).downloaded, store.get(job.id).phase) == (2, Phase.TRANSFERRING)
+    store.move(job.id, FINISH, downloaded=7)
+    assert not store.progress(job.id, 3)
+    assert store.get(job.id).downloaded == 7
+    assert not store.progress("job_x", 3)
+
+
+def test_priority_and_rate_can_be_changed(store: Store) -> None:
+    """At any time, one by one, and a rate can be taken away again."""
+    job = store.add(numbered(1))
+    assert store.change(job.id, priority=5).priority == 5
+    assert store.change(job.id, limit_rate=10**12).limit_rate == 10**12
+    job = store.change(job.id, limit_rate=None)
+    assert (job.priority, job.limit_rate) == (5, None)
+
+
+@pytest.mark.parametrize("state", State)
+def test_only_what_is_over_is_forgotten(store: Store, state: State) -> None:
+    """With its history; other jobs keep theirs."""
+    edges = {State.RUNNING: (START,), State.PAUSED: (PAUSE,), State.CANCELLED: (CANCEL,)}
+    edges |= {State.COMPLETED: (START, FINISH), State.FAILED: (START, FAIL)}
+    other, job = store.add(numbered(2)), store.add(numbered(1))
+    for edge in edges.get(state, ()):
+        store.move(job.id, edge)
+    if state in {State.COMPLETED, State.CANCELLED, State.FAILED}:
+        store.forget(job.id)
+        assert (store.jobs(), store.history(job.id)) == ([other], [])
+    else:
+        with pytest.raises(IllegalMove, match=f"is {state}: it cannot be forgotten"):
+            store.forget(job.id)
+        assert len(store.jobs()) == 2
+        assert store.history(job.id)
+    assert len(store.history(other.id)) == 1
+
+
+# On disk
+
+
+def test_what_was_answered_for_outlives_a_kill(url: str) -> None:
+    """A process that is killed right after its verbs returned: all of them are found again."""
+    [printed] = race("die", url, processes=1)
+    with Store(url, Clock()) as store:
+        job = store.get(printed.strip())
+    assert (job.state, job.owner, job.downloaded) == (State.RUNNING, "racer", 5)
+
+
+def test_readers_do_not_wait_for_a_writer(store: Store, url: str) -> None:
+    """Write-ahead logging, and every commit flushed: read from the connections themselves."""
+    store.add(numbered(1))
+    writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        assert len(store.jobs()) == 1
+        assert store.open_job(numbered(1).key)
+    finally:
+        writer.rollback()
+        writer.close()
+    with store._engine.connect() as connection:
+        modes = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]
+
+
+def test_the_folder_of_the_database_is_made_for_its_owner_only(url: str, store: Store) -> None:
+    """Which models somebody fetches is nobody else's business."""
+    store.add(numbered(1))
+    assert Path(url.removeprefix("sqlite:///")).parent.stat().st_mode & 0o777 == 0o700
+
+
+# What cannot be used
+
+
+@pytest.mark.parametrize("url", ["nonsense", "oracle9://x", "sqlite+nothing:///x"])
+def test_an_address_that_is_none_is_told_with_the_setting(url: str) -> None:
+    """Whoever set it learns which setting it was."""
+    with pytest.raises(InvalidRequest, match="WINDLASS_DATABASE_URL"):
+        Store(url, Clock())
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    """No traceback of another library, and the file is left as it is."""
+    path = tmp_path / "windlass.db"
+    path.write_bytes(b"this was something else, and it is long enough to be looked at" * 100)
+    before = path.read_bytes()
+    with pytest.raises(StateFailure, match="not a database") as caught:
+        Store(f"sqlite:///{path}", Clock())
+    assert str(path) in caught.value.message
+    assert caught.value.hint
+    assert path.read_bytes() == before
+
+
+def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
+    """A file stands in the way of the folder, and a folder in the way of the file."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StateFailure, match="cannot be made"):
+        Store(f"sqlite:///{tmp_path}/file/windlass.db", Clock())
+    with pytest.raises(StateFailure, match="cannot be used"):
+        Store(f"sqlite:///{tmp_path}", Clock())
+
+
+def test_a_database_that_fails_later_is_told(store: Store, url: str) -> None:
+    """Any verb: the database's error becomes ours, with what to do."""
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as other:
+        other.execute("ALTER TABLE jobs RENAME TO lost")
+    other.close()
+    for verb in (lambda: store.add(numbered(1)), store.jobs, lambda: store.progress("x", 1)):
+        with pytest.raises(StateFailure, match="no such table") as caught:
+            verb()
+        assert caught.value.code == "state_error"
+        assert caught.value.hint

@@ -1,0 +1,1 @@
+"""Tests with real models and real servers from a package registry."""

@@ -1,0 +1,114 @@
+"""Real models through the REST API onto disk, and from there into the libraries that their users use."""
+
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from e2e.outside import Home, Server, sha256
+from real.fixtures import CACHE, EMBEDDING, MIRRORED, VOCABULARIES, run_pip
+
+pytestmark = pytest.mark.real
+
+_EMBED = """
+import json, sys
+from sentence_transformers import SentenceTransformer
+model = SentenceTransformer(sys.argv[1], device="cpu")
+vectors = model.encode(["a man is eating food", "a person eats a meal", "the stock market fell"])
+print(json.dumps(model.similarity(vectors, vectors).tolist()))
+"""
+
+
+@pytest.fixture
+def downloaded_embedding(real_hub: str, real_repositories: Path, tmp_path: Path) -> Path:
+    """The embedding model, brought in over the REST API; each file compared with the one that the hub has."""
+    home = Home(tmp_path, real_hub)
+    with Server(home) as server:
+        job = server.finished(server.download(f"https://huggingface.co/{EMBEDDING}")["job_id"])
+        assert job["status"] == "completed", job
+        assert job["items"][0]["format"] == "safetensors"
+        (row,) = server.ask("GET", "/api/v1/models").json["models"]
+        assert (row["type"], row["max_context_length"]) == ("embedding", 512)
+    folder = home.models / EMBEDDING
+    for path in folder.rglob("*"):
+        if path.is_file():
+            assert sha256(path) == sha256(real_repositories / EMBEDDING / path.relative_to(folder))
+    return folder
+
+
+def test_a_safetensors_model_loads(downloaded_embedding: Path) -> None:
+    """Weights and tokenizer open in the libraries that everything of that kind is built on."""
+    from safetensors import safe_open
+    from tokenizers import Tokenizer
+
+    config = json.loads((downloaded_embedding / "config.json").read_text())
+    with safe_open(downloaded_embedding / "model.safetensors", framework="numpy") as weights:
+        words = weights.get_tensor("embeddings.word_embeddings.weight")
+    assert words.shape == (config["vocab_size"], config["hidden_size"])
+    tokenizer = Tokenizer.from_file(str(downloaded_embedding / "tokenizer.json"))
+    assert "winch" in tokenizer.decode(tokenizer.encode("a winch hauls").ids)
+
+
+def test_an_embedding_model_embeds(downloaded_embedding: Path, python_with_sentence_transformers: str) -> None:
+    """sentence-transformers loads the folder offline, and what is alike comes out alike."""
+    command = [python_with_sentence_transformers, "-c", _EMBED, str(downloaded_embedding)]
+    environment = {"HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(downloaded_embedding.parent)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    eating, _, _ = json.loads(ended.stdout.splitlines()[-1])
+    assert eating[1] > 0.5 > eating[2]
+
+
+@pytest.fixture(scope="session")
+def python_with_sentence_transformers() -> str:
+    """An interpreter that has it, with PyTorch for the CPU: the other builds are of several gigabytes."""
+    environment = CACHE / "sentence-transformers"
+    python = environment / "bin" / "python"
+    if not (environment / "ready").exists():
+        venv.create(environment, with_pip=True, clear=True)
+        run_pip(str(python), "install", "torch==2.13.0+cpu")
+        run_pip(str(python), "install", "sentence-transformers")
+        (environment / "ready").touch()
+    return str(python)
+
+
+def test_real_gguf_heads(real_hub: str, real_repositories: Path, tmp_path: Path) -> None:
+    """One of llama.cpp's vocabulary files, by its address; the `gguf` package reads it, and the list knows it."""
+    import gguf
+
+    home = Home(tmp_path, real_hub)
+    name = "ggml-vocab-phi-3.gguf"
+    with Server(home) as server:
+        link = f"https://huggingface.co/{VOCABULARIES}/blob/main/{name}"
+        job = server.finished(server.download(link)["job_id"])
+        assert job["status"] == "completed", job
+        (row,) = server.ask("GET", "/api/v1/models").json["models"]
+        assert row["architecture"] == "phi3"
+    path = home.models / VOCABULARIES / name
+    assert sha256(path) == sha256(real_repositories / VOCABULARIES / name)
+    field = gguf.GGUFReader(path).get_field("general.architecture")
+    assert field is not None
+    assert field.contents() == "phi3"
+
+
+def test_a_hub_that_others_wrote(olah_server: str, tmp_path: Path) -> None:
+    """Olah, a mirror server without ranges: the model comes in whole and verified all the same."""
+    home = Home(tmp_path, olah_server)
+    with Server(home) as server:
+        job = server.finished(server.download(f"https://huggingface.co/{MIRRORED}")["job_id"])
+        assert job["status"] == "completed", job
+        details = server.ask("GET", f"/api/windlass/v1/jobs/{job['job_id']}").json
+    for file in details["files"]:
+        algorithm, digest = file["digest"].split(":")
+        assert algorithm == "sha256"
+        assert sha256(home.models / file["path"]) == digest
+
+
+def test_the_interpreter_is_ours() -> None:
+    """The tests above ran the code of this tree, not one that is installed somewhere else."""
+    code = "import windlass; print(windlass.__file__)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert Path(shown.strip()).is_relative_to(Path(__file__).parents[2] / "src")

@@ -1,0 +1,407 @@
+"""The runner: starts what the queue says, ends what it is told to, and outlives whatever goes wrong in a job."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from a_network import Answers
+from a_store import News, Noted
+from sample import file_of, manifest_of
+from windlass import runner as module
+from windlass.errors import StorageUnavailable
+from windlass.jobs.states import CANCEL, PAUSE, RESUME, START, YIELD, Edge, Phase, State
+from windlass.library.shelf import Shelf
+from windlass.library.shelf import State as FileState
+from windlass.manifest import Manifest, ManifestFile
+from windlass.presence import Presence
+from windlass.pull import Means, partial_names, progress_of
+from windlass.runner import Limits, Runner, Workshop
+from windlass.transfer.ledger import Piece
+from windlass.transfer.network import Receiver, Request
+from windlass.transfer.partial import open_partial
+from windlass.transfer.target import Tools
+
+CONTENTS = {f"model-{n}.gguf": b"GGUF" + bytes([n]) * 1000 for n in range(6)}
+
+
+def job_manifest(number: int) -> Manifest:
+    path = f"model-{number}.gguf"
+    return manifest_of(file_of(CONTENTS[path], path), id=f"owner/model-{number}")
+
+
+class Network(Answers):
+    """Files can be held back: their requests wait until the test lets them go."""
+
+    def __init__(self, news: News) -> None:
+        super().__init__(CONTENTS)
+        self._news = news
+        self._gates: dict[str, Future[None]] = {}
+        self.waiting: set[str] = set()
+
+    def hold(self, *numbers: int) -> None:
+        self._gates |= {f"model-{number}.gguf": Future() for number in numbers}
+
+    def let_go(self, *numbers: int) -> None:
+        for number in numbers:
+            self._gates.pop(f"model-{number}.gguf").set_result(None)
+
+    def waits(self, *numbers: int) -> bool:
+        return {f"model-{number}.gguf" for number in numbers} == self.waiting
+
+    async def __call__(self, request: Request, receiver: Receiver) -> None:
+        name = request.url.rpartition("/")[2]
+        gate = self._gates.get(name)
+        if gate:
+            self.waiting.add(name)
+            self._news.tell()
+            try:
+                await asyncio.shield(asyncio.wrap_future(gate))
+            finally:
+                self.waiting.discard(name)
+                self._news.tell()
+        await super().__call__(request, receiver)
+
+
+class Yard:
+    """A runner and all that it works with, on one home."""
+
+    def __init__(self, home: Path, max_jobs: int = 3) -> None:
+        (home / "models").mkdir(parents=True, exist_ok=True)
+        self.news = News()
+        self.store = Noted(f"sqlite:///{home}/windlass.db", self.news)
+        self.presence = Presence(home)
+        self.shelf: Shelf = Shelf(home / "models", home / "lmstudio")
+        self.network = Network(self.news)
+        self.make_means: Callable[[Tools], Means] = lambda t: Means(self.shelf, t, "http://hub.test", time.time)
+        workshop = Workshop(self.shelf, lambda: self.network, lambda tools: self.make_means(tools))
+        self.runner = Runner(self.store, self.presence, workshop, Limits(max_jobs, connections=2))
+
+    def add(self, *numbers: int) -> list[str]:
+        ids = [self.store.add(job_manifest(number)).id for number in numbers]
+        self.runner.poke()
+        return ids
+
+    def states(self, *ids: str) -> list[State]:
+        return [self.store.get(id).state for id in ids]
+
+    def until(self, state: State, *ids: str) -> None:
+        self.news.until(lambda: set(self.states(*ids)) == {state})
+
+    def close(self) -> None:
+        self.runner.close()
+        self.presence.close()
+        self.store.close()
+
+
+@pytest.fixture
+def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
+    """With a quicker pulse than in life."""
+    monkeypatch.setattr(module, "BEAT", 0.02)
+    monkeypatch.setattr(module, "_IDLE", 0.02)
+    yard = Yard(tmp_path)
+    yield yard
+    yard.close()
+
+
+def test_what_is_queued_is_brought_in(yard: Yard) -> None:
+    """Jobs from before the start and from after it; each ends as completed, with all its bytes."""
+    ids = yard.add(0)
+    yard.runner.start()
+    ids += yard.add(1)
+    yard.until(State.COMPLETED, *ids)
+    for number, id in enumerate(ids):
+        job = yard.store.get(id)
+        assert (job.downloaded, job.phase, job.owner) == (job.total, Phase.DONE, None)
+        assert yard.shelf.state_of(job_manifest(number).files[0]) is FileState.PRESENT
+        assert [edge for _, edge, _ in yard.store.history(id)] == ["add", "start", "finish"]
+
+
+def test_no_more_run_than_allowed(yard: Yard) -> None:
+    """The others wait in the queue, and the next starts when one has ended: the urgent first, then the oldest."""
+    yard.network.hold(0, 1, 2, 3)
+    yard.runner.limits.max_jobs = 2
+    ids = yard.add(0, 1, 2, 3)
+    yard.store.change(ids[3], priority=1)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(3, 0))
+    assert yard.states(*ids) == [State.RUNNING, State.QUEUED, State.QUEUED, State.RUNNING]
+    assert {yard.store.get(id).owner for id in ids} == {yard.presence.name, None}
+    yard.network.let_go(3)
+    yard.news.until(lambda: yard.network.waits(0, 1))
+    yard.network.let_go(0, 1, 2)
+    yard.until(State.COMPLETED, *ids)
+
+
+def test_with_fewer_allowed_the_last_yields(yard: Yard) -> None:
+    """At once, though nothing waits in the queue; with more allowed it goes on."""
+    yard.network.hold(0, 1)
+    ids = yard.add(0, 1)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0, 1))
+    yard.runner.limits.max_jobs = 1
+    yard.runner.poke()
+    yard.news.until(lambda: yard.states(*ids) == [State.RUNNING, State.QUEUED] and yard.network.waits(0))
+    yard.runner.limits.max_jobs = 2
+    yard.runner.poke()
+    yard.news.until(lambda: yard.network.waits(0, 1))
+    yard.network.let_go(0, 1)
+    yard.until(State.COMPLETED, *ids)
+
+
+def test_only_those_asked_for_are_run(yard: Yard) -> None:
+    """A command does its own job, and leaves those of others in the queue."""
+    ids = yard.add(0, 1)
+    yard.runner.only = {ids[1]}
+    yard.runner.start()
+    yard.until(State.COMPLETED, ids[1])
+    assert yard.states(*ids) == [State.QUEUED, State.COMPLETED]
+    assert not any("model-0" in url for url in yard.network.asked)
+
+
+def test_jobs_that_run_elsewhere_count(yard: Yard, tmp_path: Path) -> None:
+    """Another process runs one: this one starts as many fewer, and does not touch it."""
+    ids = yard.add(0, 1)
+    yard.runner.limits.max_jobs = 1
+    with Presence(tmp_path) as other:
+        yard.store.move(ids[0], START, owner=other.name)
+        yard.runner.start()
+        yard.news.until(lambda: yard.store.looks > 20)
+        assert yard.states(*ids) == [State.RUNNING, State.QUEUED]
+    yard.until(State.COMPLETED, *ids)
+    assert [edge for _, edge, _ in yard.store.history(ids[0])] == ["add", "start", "yield", "start", "finish"]
+
+
+@pytest.mark.parametrize("owner", ["999-dead", None, "own"])
+def test_what_a_dead_process_left_is_queued_again(yard: Yard, owner: str | None) -> None:
+    """When `start` returns it is back in the queue, and its bytes are those that are on disk, not those last noted."""
+    [id] = yard.add(0)
+    file, [name] = job_manifest(0).files[0], partial_names(job_manifest(0))
+    partial = open_partial(yard.shelf.private_dir / "partial", name, f"sha256:{file.digest.hex}", file.size)
+    assert partial
+    partial.record([Piece(0, 400, "0" * 16)])
+    partial.close()
+    yard.store.move(id, START, owner=yard.presence.name if owner == "own" else owner)
+    yard.store.progress(id, 77)
+    yard.runner.only = ()
+    yard.runner.start()
+    job = yard.store.get(id)
+    assert (job.state, job.downloaded, job.owner) == (State.QUEUED, 400, None)
+    assert yard.store.history(id)[-1][1:] == ("yield", "its process has ended")
+
+
+def test_an_interrupt_ends_the_pull_within_a_second(yard: Yard) -> None:
+    """It returns when the pull has ended, notes how far it was, and leaves the job where it was put."""
+    yard.network.hold(0)
+    [id] = yard.add(0)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0))
+    began = time.monotonic()
+    yard.store.move(id, PAUSE)
+    yard.runner.interrupt(id)
+    assert time.monotonic() - began < 1.0
+    assert yard.network.waits()
+    assert yard.states(id) == [State.PAUSED]
+    yard.store.move(id, RESUME)
+    yard.network.let_go(0)
+    yard.runner.poke()
+    yard.until(State.COMPLETED, id)
+
+
+def test_interrupting_what_does_not_run_is_no_error(yard: Yard) -> None:
+    """Before the start, after the end, and for a job that nobody knows."""
+    yard.runner.interrupt("job_x")
+    yard.runner.start()
+    yard.runner.interrupt("job_x")
+    yard.runner.close()
+    yard.runner.interrupt("job_x")
+    yard.runner.poke()
+
+
+class Slow(Shelf):
+    """Lets a test do something between a job's START and its pull."""
+
+    def __init__(self, models: Path, news: News) -> None:
+        super().__init__(models, models)
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    def state_of(self, file: ManifestFile) -> FileState:
+        self.reached.set()
+        self.go_on.wait(20)
+        return super().state_of(file)
+
+
+def test_a_pause_just_after_the_start_is_not_missed(yard: Yard, tmp_path: Path) -> None:
+    """Between START and the pull's first step too: once `interrupt` has returned, nothing runs."""
+    shelf = Slow(tmp_path / "models", yard.news)
+    workshop = Workshop(shelf, lambda: yard.network, yard.make_means)
+    runner = Runner(yard.store, yard.presence, workshop, Limits(3, 2))
+    yard.network.hold(0)
+    [id] = yard.add(0)
+    runner.start()
+    assert shelf.reached.wait(20)
+    yard.store.move(id, PAUSE)
+    waiting = threading.Thread(target=runner.interrupt, args=(id,))
+    waiting.start()
+    shelf.go_on.set()
+    waiting.join(20)
+    assert id not in runner._running
+    assert yard.network.waits()
+    assert yard.states(id) == [State.PAUSED]
+    runner.close()
+
+
+@pytest.mark.parametrize(("edge", "state"), [(PAUSE, State.PAUSED), (CANCEL, State.CANCELLED)])
+def test_what_another_process_stops_is_stopped(yard: Yard, edge: Edge, state: State) -> None:
+    """It can only say so in the store: the runner looks there each second, and ends the pull."""
+    yard.network.hold(0)
+    [id] = yard.add(0)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0))
+    yard.store.move(id, edge)
+    yard.news.until(lambda: yard.network.waits())
+    assert yard.states(id) == [state]
+
+
+def test_progress_is_noted_while_it_runs(yard: Yard) -> None:
+    """So that other processes, and the next one, know it."""
+    yard.network.hold(0)
+    [id] = yard.add(0)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0))
+    running = yard.runner.running(id)
+    assert running
+    running.progress.base = 123
+    yard.news.until(lambda: yard.store.get(id).downloaded == 123)
+    assert yard.store.get(id).phase is Phase.TRANSFERRING
+    assert running.speed.samples
+
+
+def test_a_failed_job_says_why_and_the_runner_goes_on(yard: Yard) -> None:
+    """Wrong bytes from the source: its code and words are kept with the job."""
+    yard.network.contents = {**CONTENTS, "model-0.gguf": b"x" * 1004}
+    ids = yard.add(0, 1)
+    yard.runner.start()
+    yard.until(State.FAILED, ids[0])
+    yard.until(State.COMPLETED, ids[1])
+    job = yard.store.get(ids[0])
+    assert job.error_code == "checksum_mismatch"
+    assert job.error_message
+    assert "twice" in job.error_message
+    assert yard.store.history(ids[0])[-1][1:] == ("fail", "checksum_mismatch")
+
+
+def test_a_bug_fails_its_own_job_and_no_other(yard: Yard) -> None:
+    """An error that is none of ours: `internal_error`, named as what it is, and the next job runs."""
+
+    def bug(request: Request) -> None:
+        if "model-0" in request.url:
+            raise ZeroDivisionError("a bug")
+
+    yard.network.watch = bug
+    ids = yard.add(0, 1)
+    yard.runner.start()
+    yard.until(State.FAILED, ids[0])
+    yard.until(State.COMPLETED, ids[1])
+    job = yard.store.get(ids[0])
+    assert job.error_code == "internal_error"
+    assert "ZeroDivisionError: a bug" in (job.error_message or "")
+
+
+def test_a_models_folder_that_cannot_be_made_fails_the_job(yard: Yard) -> None:
+    """What is needed for a pull is made for each: if it cannot be, that job says so, and the next may do better."""
+    make = yard.make_means
+
+    def means(tools: Tools) -> Means:
+        yard.make_means = make
+        raise StorageUnavailable("Read-only file system.", hint="Look at the disk.")
+
+    yard.make_means = means
+    yard.runner.limits.max_jobs = 1
+    ids = yard.add(0, 1)
+    yard.runner.start()
+    yard.until(State.COMPLETED, ids[1])
+    job = yard.store.get(ids[0])
+    assert (job.state, job.error_code) == (State.FAILED, "storage_error")
+    assert job.error_message == "Read-only file system. Look at the disk."
+
+
+def test_a_store_that_fails_for_a_while_does_not_end_the_runner(yard: Yard, caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk keeps the store from being written; when there is room again, the queue is worked on."""
+    yard.runner.start()
+    with caplog.at_level(logging.ERROR):
+        yard.store.broken, yard.store.looks = True, 0
+        yard.news.until(lambda: yard.store.looks > 3)
+        yard.store.broken = False
+    assert "could not be looked after" in caplog.text
+    [id] = yard.add(0)
+    yard.until(State.COMPLETED, id)
+
+
+def test_limits_hold_at_once(yard: Yard) -> None:
+    """The most connections are asked for anew each time, and a job has a rate of its own."""
+    given: list[Tools] = []
+    make = yard.make_means
+    yard.make_means = lambda tools: given.append(tools) or make(tools)  # type: ignore[func-returns-value]
+    yard.network.hold(0)
+    [id] = yard.add(0)
+    yard.store.change(id, limit_rate=5000)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0))
+    [tools] = given
+    assert [tools.connections(), tools.paces[0].rate, tools.paces[1].rate] == [2, None, 5000]
+    yard.runner.limits.connections = 7
+    assert tools.connections() == 7
+
+
+def test_close_puts_running_jobs_back(yard: Yard, tmp_path: Path) -> None:
+    """They are in the queue with what had come, the network is closed; the next process brings them to their end."""
+    yard.network.hold(0, 1)
+    ids = yard.add(0, 1)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0, 1))
+    began = time.monotonic()
+    yard.runner.close()
+    assert time.monotonic() - began < 1.0
+    assert yard.states(*ids) == [State.QUEUED, State.QUEUED]
+    assert [edge for _, edge, _ in yard.store.history(ids[0])] == ["add", "start", "yield"]
+    assert yard.network.closed
+    yard.runner.close()
+    again = Yard(tmp_path)
+    again.runner.start()
+    again.until(State.COMPLETED, *ids)
+    again.close()
+
+
+def test_a_job_queued_again_while_its_pull_still_ends_runs_once(yard: Yard) -> None:
+    """Paused and resumed by two others at the same time: no two pulls of one job."""
+    yard.network.hold(0)
+    [id] = yard.add(0)
+    yard.runner.start()
+    yard.news.until(lambda: yard.network.waits(0))
+    first = yard.runner.running(id)
+    yard.store.move(id, YIELD)
+    yard.news.until(lambda: yard.runner.running(id) is not first and yard.network.waits(0))
+    assert first
+    assert first.task.done()
+    yard.network.let_go(0)
+    yard.until(State.COMPLETED, id)
+
+
+def test_counters_can_be_seen_for_a_while_after_the_end(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the last few pulls; a server that runs for a year does not keep them all."""
+    monkeypatch.setattr(module, "_REMEMBERED", 2)
+    yard.runner.limits.max_jobs = 1
+    ids = yard.add(0, 1, 2)
+    yard.runner.start()
+    yard.until(State.COMPLETED, *ids)
+    yard.runner.close()
+    assert yard.runner.running(ids[0]) is None
+    last = yard.runner.running(ids[2])
+    assert last
+    assert last.progress.downloaded == progress_of(job_manifest(2), yard.shelf).downloaded == 1004

@@ -1,0 +1,488 @@
+"""The verbs: what the same request twice means, what is refused, and that a refusal leaves no trace."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from a_store import News, Noted
+from sample import MODEL_YAML
+from standin import ALWAYS, Hub, faults
+from windlass.errors import (
+    HubError,
+    IllegalMove,
+    InsufficientStorage,
+    InvalidModel,
+    JobNotFound,
+    ModelGated,
+    ModelNotFound,
+    NoModelFiles,
+    QuantizationNotFound,
+    StorageUnavailable,
+    WindlassError,
+)
+from windlass.jobs.states import FAIL, START, YIELD, State
+from windlass.service import Service
+from windlass.settings import Settings, load
+from windlass.views import JobView, job_body
+
+REPO = "unsloth/Qwen3-8B-GGUF"
+Q4, Q8 = b"GGUF" + b"4" * 50_000, b"GGUF" + b"8" * 90_000
+PROJECTOR = b"GGUF" + b"p" * 3000
+FILES = {
+    "Qwen3-8B-Q4_K_M.gguf": Q4,
+    "Qwen3-8B-Q8_0.gguf": Q8,
+    "mmproj-F16.gguf": PROJECTOR,
+    "README.md": b"# Qwen3\n",
+}
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with the tokens or proxies of the machine that the tests run on."""
+    for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, hub: Hub) -> Settings:
+    hub.add(REPO, FILES)
+    return load(
+        environ={
+            "WINDLASS_HOME": str(tmp_path / "home"),
+            "WINDLASS_LMSTUDIO_HOME": str(tmp_path / "lmstudio"),
+            "WINDLASS_HF_ENDPOINT": hub.url,
+            "WINDLASS_CATALOG_URL": hub.url,
+            "WINDLASS_MIN_FREE": "0",
+        },
+        user_home=tmp_path,
+    )
+
+
+class Told(Service):
+    """A service whose store tells of its changes."""
+
+    @cached_property
+    def store(self) -> Noted:
+        return self._opened.enter_context(Noted(self.settings.database_url, News()))
+
+
+Make = Callable[..., Service]
+
+
+@pytest.fixture
+def make(settings: Settings) -> Iterator[Make]:
+    """Services on one state; one made later finds what one before has left."""
+    made: list[Service] = []
+    clock = itertools.count(1_760_000_000)
+
+    def service(**changes: object) -> Service:
+        service = Told(replace(settings, **changes), lambda: float(next(clock)))  # type: ignore[arg-type]
+        made.append(service)
+        return service
+
+    yield service
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def service(make: Make) -> Service:
+    """One whose runner does not run yet: requests stay as they were left."""
+    return make()
+
+
+def finish(service: Service, *ids: str, state: State = State.COMPLETED) -> None:
+    """Run the runner until these jobs are there."""
+    assert isinstance(service.store, Noted)
+    if not service.runner._thread.is_alive():
+        service.runner.start()
+    store = service.store
+    store.news.until(lambda: {store.get(id).state for id in ids} == {state})
+
+
+def bring(service: Service, model: str = REPO, quantization: str | None = None) -> JobView:
+    """Ask, and have it done."""
+    view, already = service.download(model, quantization)
+    assert not already
+    finish(service, view.job.id)
+    return service.job(view.job.id)
+
+
+def tree(*roots: Path) -> dict[str, bytes]:
+    """Everything below, with contents; the database by its folder only."""
+    found = [path for root in roots for path in sorted(root.rglob("*")) if "windlass.db" not in path.name]
+    return {str(path): path.read_bytes() if path.is_file() else b"" for path in found}
+
+
+# The same request again
+
+
+def test_while_a_job_is_open_the_same_request_is_that_job(service: Service) -> None:
+    """Whatever the case of the quantization, by name or by address; another quantization is another job."""
+    first, already = service.download(REPO)
+    assert (first.job.state, already) == (State.QUEUED, False)
+    for model, quantization in (
+        (REPO, "q4_k_m"),
+        (f"{REPO}@Q4_K_M", None),
+        (REPO.lower(), None),
+        (f"{service.settings.hf_endpoint}/{REPO}", None),
+    ):
+        again, already = service.download(model, quantization)
+        assert (again.job.id, already) == (first.job.id, False)
+    assert service.download(REPO, "Q8_0")[0].job.id != first.job.id
+    service.store.move(first.job.id, START)
+    assert service.download(REPO)[0].job.state is State.RUNNING
+
+
+def test_a_failed_job_goes_on_with_the_same_id(service: Service, hub: Hub) -> None:
+    """Its error is gone, it waits in the queue again, and it comes to its end."""
+    hub.misbehave("cdn", faults.corrupt(100), path="Qwen3-8B-Q4_K_M.gguf", times=ALWAYS)
+    failed = service.download(REPO)[0].job
+    finish(service, failed.id, state=State.FAILED)
+    assert service.job(failed.id).job.error_code == "checksum_mismatch"
+    hub.behave()
+    view = bring(service)
+    assert (view.job.id, view.job.error_code, view.job.state) == (failed.id, None, State.COMPLETED)
+
+
+def test_a_failed_job_takes_the_files_as_they_are_now(service: Service, hub: Hub) -> None:
+    """What was pushed meanwhile may be the very thing that mends it."""
+    job = service.download(REPO)[0].job
+    service.store.move(job.id, START)
+    hub.misbehave("cdn", faults.corrupt(100), path="Qwen3-8B-Q4_K_M.gguf", times=ALWAYS)
+    service.store.move(job.id, YIELD)
+    finish(service, job.id, state=State.FAILED)
+    hub.behave()
+    commit = hub.repositories[REPO.lower()].push({"Qwen3-8B-Q4_K_M.gguf": b"GGUF mended"})
+    view = bring(service)
+    assert view.job.id == job.id
+    assert view.job.manifest.files[0].commit == commit
+    assert view.path
+    assert view.path.read_bytes() == b"GGUF mended"
+
+
+def test_a_paused_job_goes_on_with_the_same_id(service: Service) -> None:
+    """The request is what resumes it; pausing twice is pausing once."""
+    job = service.download(REPO)[0].job
+    assert service.pause(job.id).job.state is State.PAUSED
+    assert service.pause(job.id).job.state is State.PAUSED
+    view, already = service.download(REPO)
+    assert (view.job.id, view.job.state, already) == (job.id, State.QUEUED, False)
+
+
+def test_a_cancelled_job_is_over(service: Service) -> None:
+    """The next request is a new job; cancelling twice is cancelling once."""
+    job = service.download(REPO)[0].job
+    assert service.cancel(job.id).job.state is State.CANCELLED
+    assert service.cancel(job.id).job.state is State.CANCELLED
+    assert service.download(REPO)[0].job.id != job.id
+
+
+def test_what_was_brought_in_is_already_downloaded(service: Service) -> None:
+    """By the same job, with all its bytes; the hub is asked for no file again."""
+    done = bring(service)
+    view, already = service.download(REPO)
+    assert already
+    assert view.job.id == done.job.id
+    body = job_body(view, "already_downloaded")
+    assert body["downloaded_bytes"] == body["total_size_bytes"] == len(Q4) + len(PROJECTOR)
+
+
+def test_files_that_came_by_another_way_are_already_downloaded(service: Service, hub: Hub) -> None:
+    """They are hashed, get receipts and a completed job that the status knows; nothing is fetched."""
+    folder = service.settings.models_dir / REPO
+    folder.mkdir(parents=True)
+    (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
+    (folder / "mmproj-F16.gguf").write_bytes(PROJECTOR)
+    view, already = service.download(REPO)
+    assert already
+    assert service.job(view.job.id).job.state is State.COMPLETED
+    assert service.job(view.job.id).downloaded == view.job.total
+    assert hub.asked("cdn") == []
+    again, already = service.download(REPO)
+    assert (again.job.id, already) == (view.job.id, True)
+    assert [model.path for model in service.models()] == [folder / "Qwen3-8B-Q4_K_M.gguf"]
+
+
+@pytest.mark.parametrize("how", ["failed", "paused", "queued"])
+def test_an_open_job_whose_files_came_by_another_way(service: Service, how: str) -> None:
+    """A failed or paused one is completed on the spot; one that waits to run finds out by itself."""
+    job = service.download(REPO)[0].job
+    if how == "paused":
+        service.pause(job.id)
+    if how == "failed":
+        service.store.move(job.id, START)
+        service.store.move(job.id, FAIL, error_code="hub_error")
+    folder = service.settings.models_dir / REPO
+    folder.mkdir(parents=True)
+    (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
+    (folder / "mmproj-F16.gguf").write_bytes(PROJECTOR)
+    view, already = service.download(REPO)
+    assert view.job.id == job.id
+    assert already is (how != "queued")
+    assert view.job.state is (State.QUEUED if how == "queued" else State.COMPLETED)
+    assert view.job.error_code is None
+
+
+def test_wrong_files_of_the_right_size_are_not_already_downloaded(service: Service) -> None:
+    """They are fetched, and replaced."""
+    place = service.settings.models_dir / REPO / "Qwen3-8B-Q4_K_M.gguf"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"x" * len(Q4))
+    bring(service)
+    assert place.read_bytes() == Q4
+
+
+def test_much_that_is_unverified_is_hashed_by_a_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No client waits a minute for its answer: beyond a bound the answer is a job, which then fetches nothing."""
+    monkeypatch.setattr("windlass.service.HASH_AT_ONCE", len(Q4) - 1)
+    folder = service.settings.models_dir / REPO
+    folder.mkdir(parents=True)
+    (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
+    (folder / "mmproj-F16.gguf").write_bytes(PROJECTOR)
+    view = bring(service)
+    assert view.progress
+    assert sum(meter.fetched for meter in view.progress.files.values()) == 0
+
+
+def test_deleted_files_are_a_new_job(service: Service) -> None:
+    """The old one stays completed."""
+    done = bring(service)
+    assert done.path
+    done.path.unlink()
+    view, already = service.download(REPO)
+    assert (already, view.job.state) == (False, State.QUEUED)
+    assert view.job.id != done.job.id
+    assert view.downloaded == len(PROJECTOR)
+    assert service.job(done.job.id).job.state is State.COMPLETED
+
+
+def test_a_catalog_model(service: Service, hub: Hub) -> None:
+    """Its texts are kept beside LM Studio's, and counted."""
+    hub.add_model(MODEL_YAML, "qwen", "qwen3-8b", REPO)
+    view = bring(service, "qwen/qwen3-8b")
+    folder = service.settings.lmstudio_home / "hub/models/qwen/qwen3-8b"
+    assert (folder / "model.yaml").read_text().strip() == MODEL_YAML.strip()
+    entry = view.job.manifest.catalog
+    assert entry
+    assert view.job.total == len(Q4) + len(PROJECTOR) + entry.size
+    assert service.find("qwen/qwen3-8b").path == view.path
+    assert service.download("qwen/qwen3-8b")[1]
+
+
+def test_a_service_made_later_finds_what_was_asked(make: Make) -> None:
+    """Jobs outlive the process."""
+    first = make()
+    job = first.download(REPO)[0].job
+    first.close()
+    second = make()
+    assert second.job(job.id).job == job
+    assert [view.job.id for view in second.jobs()] == [job.id]
+    assert second.jobs((State.PAUSED,)) == []
+
+
+# Refusals
+
+
+def break_listing(hub: Hub) -> None:
+    hub.misbehave("tree", faults.status(500), times=ALWAYS)
+
+
+REFUSED = {
+    "no form": ("not a model", None, InvalidModel, lambda hub: None),
+    "traversal": ("https://huggingface.co/o/r/blob/main/../x.gguf", None, InvalidModel, lambda hub: None),
+    "unknown": ("nobody/nothing", None, ModelNotFound, lambda hub: None),
+    "quantization": (REPO, "Q2_K", QuantizationNotFound, lambda hub: None),
+    "no files": ("o/Text", None, NoModelFiles, lambda hub: hub.add("o/Text", {"README.md": b"x"})),
+    "gated": ("o/G-GGUF", None, ModelGated, lambda hub: hub.add("o/G-GGUF", FILES, gated="manual")),
+    "no room": ("o/Big-GGUF", None, InsufficientStorage, lambda hub: list_as(hub, 1 << 50)),
+}
+
+
+def list_as(hub: Hub, size: int) -> None:
+    hub.add("o/Big-GGUF", {"Big-Q4_K_M.gguf": b"GGUF"}).file("Big-Q4_K_M.gguf").listed_size = size
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_a_refused_request_writes_nothing(service: Service, hub: Hub, tmp_path: Path, why: str) -> None:
+    """No job, no file, no folder, not even the models folder: everything is as it was before."""
+    model, quantization, error, prepare = REFUSED[why]
+    prepare(hub)
+    service.store.jobs()
+    before = tree(tmp_path)
+    with pytest.raises(error) as caught:
+        service.download(model, quantization)
+    assert isinstance(caught.value, WindlassError)
+    assert tree(tmp_path) == before
+    assert service.jobs() == []
+    assert not service.settings.models_dir.exists()
+
+
+def test_a_refused_request_leaves_an_older_job_as_it_was(service: Service, hub: Hub) -> None:
+    """The hub fails while the job is paused: it stays paused."""
+    job = service.download(REPO)[0].job
+    service.pause(job.id)
+    before = service.job(job.id).job
+    hub.misbehave("tree", faults.garbage_json(), times=ALWAYS)
+    with pytest.raises(HubError):
+        service.download(REPO)
+    assert service.job(job.id).job == before
+
+
+def test_a_gated_model_comes_in_for_who_may(make: Make, hub: Hub) -> None:
+    """With a token that was granted access, which goes to the hub and never to the CDN."""
+    hub.tokens.add("hf_good")
+    hub.add("o/G-GGUF", FILES, gated="manual", granted={"hf_good"})
+    view = bring(make(hf_token="hf_good"), "o/G-GGUF")
+    assert view.job.state is State.COMPLETED
+    assert {request.token for request in hub.asked("cdn")} <= {None, ""}
+
+
+# Room on the disk
+
+
+def test_room_is_counted_with_what_is_promised_to_others(make: Make, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two jobs that each fit alone: the second is refused, with the numbers, until the first is cancelled."""
+    service = make(min_free=1000)
+    needed = len(Q4) + len(PROJECTOR)
+    monkeypatch.setattr(service, "_free_space", lambda: 1000 + needed + len(Q8) + len(PROJECTOR) - 1)
+    first = service.download(REPO)[0]
+    with pytest.raises(InsufficientStorage) as caught:
+        service.download(REPO, "Q8_0")
+    error = caught.value
+    assert (error.needed, error.free) == (len(Q8) + len(PROJECTOR), len(Q8) + len(PROJECTOR) - 1)
+    assert f"{len(Q8) + len(PROJECTOR):,}" in error.message
+    service.pause(first.job.id)
+    assert service.download(REPO, "Q8_0")[0].job.state is State.QUEUED
+
+
+def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that was nearly done may go on on a nearly full disk."""
+    bring(service)
+    (service.settings.models_dir / REPO / "mmproj-F16.gguf").unlink()
+    monkeypatch.setattr(service, "_free_space", lambda: len(PROJECTOR))
+    assert service.download(REPO)[0].job.state is State.QUEUED
+    with pytest.raises(InsufficientStorage):
+        service.download(REPO, "Q8_0")
+
+
+def test_free_space_is_that_of_the_disk_where_models_will_stand(service: Service) -> None:
+    """The folder need not be there yet."""
+    assert not service.settings.models_dir.exists()
+    assert service._free_space() > 0
+    assert not service.settings.models_dir.exists()
+
+
+def test_a_models_folder_that_cannot_be_made_fails_the_job(make: Make, tmp_path: Path) -> None:
+    """A file stands in its way: an error for people."""
+    (tmp_path / "in-the-way").write_text("")
+    service = make(models_dir=tmp_path / "in-the-way" / "models")
+    job = service.download(REPO)[0].job
+    finish(service, job.id, state=State.FAILED)
+    failed = service.job(job.id).job
+    assert failed.error_code == StorageUnavailable.code
+    assert "making the models folder" in (failed.error_message or "")
+
+
+# Cancel, pause, resume
+
+
+def partials(service: Service) -> set[str]:
+    return {path.name for path in (service.shelf.private_dir / "partial").glob("*")}
+
+
+@pytest.fixture
+def stopped(service: Service, hub: Hub) -> JobView:
+    """A paused job with partials: its large file broke off, its small one is whole."""
+    hub.misbehave("cdn", faults.status(404), path="Qwen3-8B-Q4_K_M.gguf", times=ALWAYS)
+    job = service.download(REPO)[0].job
+    finish(service, job.id, state=State.FAILED)
+    hub.behave()
+    assert partials(service)
+    return service.job(job.id)
+
+
+def test_cancel_removes_what_had_come(service: Service, stopped: JobView) -> None:
+    """Partials, ledgers and seals."""
+    service.cancel(stopped.job.id)
+    assert partials(service) == set()
+
+
+def test_cancel_keeps_what_had_come_where_wanted(service: Service, stopped: JobView) -> None:
+    """For who means to come back."""
+    before = partials(service)
+    service.cancel(stopped.job.id, keep_partial=True)
+    assert partials(service) == before
+
+
+def test_cancel_keeps_what_another_job_wants(service: Service, stopped: JobView) -> None:
+    """The projector is the other quantization's too: it stays until that one is cancelled as well."""
+    other = service.download(REPO, "Q8_0")[0].job
+    before = partials(service)
+    service.cancel(stopped.job.id)
+    left = partials(service)
+    assert left < before
+    assert left
+    service.cancel(other.id)
+    assert partials(service) == set()
+
+
+def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: JobView) -> None:
+    """And again is the same; a job that is over cannot."""
+    id = stopped.job.id
+    assert service.resume(id).job.state is State.QUEUED
+    assert service.resume(id).job.state is State.QUEUED
+    service.pause(id)
+    assert service.resume(id).job.state is State.QUEUED
+    finish(service, id)
+    for verb in (service.resume, service.pause, service.cancel):
+        with pytest.raises(IllegalMove):
+            verb(id)
+    assert service.job(id).job.state is State.COMPLETED
+
+
+def test_an_unknown_job_is_not_found(service: Service) -> None:
+    """By no verb."""
+    for verb in (service.job, service.pause, service.resume, service.cancel):
+        with pytest.raises(JobNotFound):
+            verb("job_0000000000")
+
+
+def test_a_running_job_is_paused_and_goes_on_where_it_stopped(service: Service, hub: Hub) -> None:
+    """Bytes that were kept are not fetched twice, and what is shown never goes down."""
+    hub.add("o/Long-GGUF", {"Long-Q4_K_M.gguf": b"GGUF" + bytes(range(256)) * 8000})
+    hub.misbehave("cdn", faults.stall(after=1_000_000), path="Long-Q4_K_M.gguf")
+    job = service.download("o/Long-GGUF")[0].job
+    finish(service, job.id, state=State.RUNNING)
+    store = service.store
+    assert isinstance(store, Noted)
+    store.news.until(lambda: service.job(job.id).downloaded > 900_000)
+    before = service.job(job.id).downloaded
+    paused = service.pause(job.id)
+    assert paused.job.state is State.PAUSED
+    assert paused.downloaded >= before
+    service.resume(job.id)
+    finish(service, job.id)
+    assert hub.sent("Long-Q4_K_M.gguf") <= 2_048_004 + 1_000_000 - before + 300_000
+    assert service.health() == {"jobs_running": 0, "jobs_queued": 0}
+
+
+def test_health_counts(service: Service) -> None:
+    """What runs and what waits."""
+    job = service.download(REPO)[0].job
+    service.download(REPO, "Q8_0")
+    service.store.move(job.id, START)
+    assert service.health() == {"jobs_running": 1, "jobs_queued": 1}
+
+
+def test_parts_that_are_not_asked_for_are_not_made(make: Make, tmp_path: Path) -> None:
+    """Listing models makes no database and no state."""
+    service = make()
+    assert service.models() == []
+    service.close()
+    assert not (tmp_path / "home").exists()

@@ -1,0 +1,19 @@
+"""What several tests of the transfer need."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from windlass.transfer import digests, fetch, run, segments
+
+
+@pytest.fixture(scope="module")
+def small_chunks() -> Iterator[None]:
+    """Chunks of 64 bytes in place of 16 MiB, so that a file of a few hundred has all that one of gigabytes has."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (segments, run, digests):
+            patch.setattr(module, "CHUNK", 64)
+        patch.setattr(segments, "LONGEST", 1024)
+        patch.setattr(segments, "SHORTEST_SPLIT", 16)
+        patch.setattr(fetch, "_PROGRESS", 32)
+        yield
