@@ -40,7 +40,7 @@ def test_two_requests(site: Site, hub: HuggingFace) -> None:
     """A listing costs two requests: the commit, then everything at that commit."""
     add_repository(site, "a/b", "x.gguf")
     hub.listing("a/b")
-    assert site.asked == ["/api/models/a/b", TREE]
+    assert site.asked == ["/api/models/a/b/revision/main", TREE]
 
 
 def test_revision(site: Site, hub: HuggingFace) -> None:

@@ -295,7 +295,8 @@ def test_quantization_in_no_base(qwen: Place, text: str, prefer: Format | None) 
 
 def test_a_base_that_is_gone(qwen: Place) -> None:
     """A base that cannot be had is passed over with a warning; when none can, the first reason stands."""
-    del qwen.hub.pages["/api/models/lm/Qwen3-8B-GGUF"]
+    for address in ("/api/models/lm/Qwen3-8B-GGUF", "/api/models/lm/Qwen3-8B-GGUF/revision/main"):
+        del qwen.hub.pages[address]
     resolution = qwen.resolver().explain(parse("qwen/qwen3-8b"))
     assert (resolution.manifest.format, resolution.manifest.quantization) == ("mlx", "4bit")
     assert "Qwen3-8B-GGUF" in resolution.warnings[0]

@@ -1,10 +1,9 @@
-"""Bringing one file in, over an invented network in virtual time: whatever goes wrong, the bytes are right or it ends."""
+"""Bringing one file in over an invented network, in virtual time: whatever goes wrong, it ends, and never in a lie."""
 
 import asyncio
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from transfer.invented import (
     CDN,
     HUB,
     Fault,
-    Reply,
     Server,
     answers,
     cut,
@@ -56,10 +54,12 @@ pytestmark = pytest.mark.usefixtures("small_chunks")
 
 CONTENT = bytes((n * 7 + n // 64) % 251 for n in range(1500))
 
-often = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def bring(server: Server, folder: Path, target: Target | None = None, using: Tools | None = None) -> tuple[Staged, Meter]:
+def bring(
+    server: Server, folder: Path, target: Target | None = None, using: Tools | None = None
+) -> tuple[Staged, Meter]:
     """Fetch to the end in virtual time."""
     target = target or target_of(server.content)
     meter = Meter(target.size)
@@ -124,7 +124,7 @@ def test_the_first_goes_alone_and_then_all_help(tmp_path: Path) -> None:
     """Until the source has let one in, one asks; then as many as may, and never more."""
     server = Server(CONTENT, latency=0.05)
     bring(server, tmp_path, using=tools(server, connections=4))
-    first_body = [at for at, request in server.requests if request.url.startswith(CDN)][0]
+    first_body = next(at for at, request in server.requests if request.url.startswith(CDN))
     assert all(request.first == 0 for at, request in server.requests if at <= first_body)
     assert server.peak == 4
 
@@ -258,7 +258,7 @@ def test_wrong_bytes_once_mend_themselves(tmp_path: Path) -> None:
 
 def test_wrong_bytes_always_end_and_leave_nothing(tmp_path: Path) -> None:
     """Two tries, then `checksum_mismatch`, and no partial that the next job would go on with."""
-    server = Server(CONTENT, script=[None] + spoils([wrong], 500), redirects=True)
+    server = Server(CONTENT, script=[None, *spoils([wrong], 500)])
     with pytest.raises(ChecksumMismatch) as caught:
         bring(server, tmp_path, using=tools(server, connections=1))
     assert target_of(CONTENT).digest in caught.value.message
@@ -573,7 +573,7 @@ _RECOVERABLE: list[Fault] = [
     answers(408),
     answers(416),
     answers(302),
-    answers(200, {"content-length": "7"}, b"captive"),
+    answers(200, {"content-length": "70000"}, b"captive"),
     answers(200, {"content-encoding": "gzip"}, b"\x1f\x8b"),
     without_body,
     shortened,
@@ -603,7 +603,7 @@ def test_any_faults_that_end_and_any_kills_end_right(
     addresses: int,
     limit: int | None,
 ) -> None:
-    """Faults in any order, kills at any moment, with and without ranges and limits, addresses that expire: right bytes."""
+    """Faults in any order, kills at any moment, with and without ranges and limits, addresses that expire."""
     server = Server(content, script, ranges=ranges, addresses=addresses)
     using = tools(server, connections=connections, paces=(Pace(limit),), persistence=Persistence(40, 120.0))
     with tempfile.TemporaryDirectory() as folder:

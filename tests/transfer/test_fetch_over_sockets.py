@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,9 +162,7 @@ def test_what_passes_is_got_over(fetcher: Fetcher, kind: str, wrongs: list[fault
 
 
 @pytest.mark.parametrize(("kind", "wrongs"), [row[1:] for row in _PASSING], ids=[row[0] for row in _PASSING])
-def test_what_passes_is_got_over_by_a_crew(
-    fetcher: Fetcher, kind: str, wrongs: list[faults.Fault]
-) -> None:
+def test_what_passes_is_got_over_by_a_crew(fetcher: Fetcher, kind: str, wrongs: list[faults.Fault]) -> None:
     """The same faults, each a few times, at a file that several connections bring."""
     hub = fetcher.hub
     hub.repositories[REPO].push({PATH: BIG})
@@ -174,7 +172,7 @@ def test_what_passes_is_got_over_by_a_crew(
 
 
 def test_wrong_bytes_once_mend_themselves(fetcher: Fetcher) -> None:
-    """One byte of the right size's bytes is wrong in one answer: everything is fetched once more, and then it is right."""
+    """One byte of one answer is wrong: everything is fetched once more, and then it is right."""
     fetcher.hub.misbehave("cdn", faults.corrupt(at=1_234_567))
     assert_right(fetcher)
     assert fetcher.hub.sent(PATH) == 2 * len(CONTENT)
@@ -215,9 +213,7 @@ _LASTING: list[tuple[str, str, faults.Fault, type[WindlassError]]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("kind", "fault", "error"), [row[1:] for row in _LASTING], ids=[row[0] for row in _LASTING]
-)
+@pytest.mark.parametrize(("kind", "fault", "error"), [row[1:] for row in _LASTING], ids=[row[0] for row in _LASTING])
 def test_what_lasts_ends_in_its_error(
     fetcher: Fetcher, kind: str, fault: faults.Fault, error: type[WindlassError]
 ) -> None:
@@ -474,8 +470,7 @@ def test_the_folder_cannot_be_written(fetcher: Fetcher) -> None:
 
 def test_the_disk_fills_in_mid_file(fetcher: Fetcher, tmp_path: Path) -> None:
     """A tiny file system: `insufficient_storage`, what came is kept, and with room it goes on."""
-    mounted = _tiny_disk(tmp_path / "tiny", 2 * MIB)
-    if mounted is None:
+    if not _tiny_disk(tmp_path / "tiny", 2 * MIB):
         pytest.skip("only root may mount a small file system")
     fetcher.folder, fetcher.limit = tmp_path / "tiny" / "partial", 3 * MIB
     try:
@@ -486,16 +481,13 @@ def test_the_disk_fills_in_mid_file(fetcher: Fetcher, tmp_path: Path) -> None:
         assert_right(fetcher)
         assert fetcher.hub.sent(PATH) - before < len(CONTENT) - MIB // 2
     finally:
-        mounted()
+        subprocess.run(["umount", "-l", tmp_path / "tiny"], check=True)
 
 
-def _tiny_disk(path: Path, size: int) -> Callable[[], None] | None:
+def _tiny_disk(path: Path, size: int) -> bool:
     path.mkdir()
-    if os.getuid() or subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, check=False
-    ).returncode:
-        return None
-    return lambda: subprocess.run(["umount", "-l", path], check=True) and None
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(path)]
+    return os.getuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
 def _resize(path: Path, size: int) -> None:

@@ -25,7 +25,9 @@ def test_killed_twenty_times_it_ends_right_and_little_comes_twice(hub: Hub, tmp_
     size = sum(map(len, files.values()))
     hub.rate = RATE
     order = tmp_path / "order.json"
-    order.write_text(json.dumps({"folder": str(tmp_path / "partial"), "targets": _targets(hub, repository.refs["main"])}))
+    order.write_text(
+        json.dumps({"folder": str(tmp_path / "partial"), "targets": _targets(hub, repository.refs["main"])})
+    )
     # By what the hub has sent, and not by time, so that a busy machine kills at the same places.
     killed = sum(_killed_after(hub, chance.uniform(0, 0.8 * RATE * CONNECTIONS), order) for _ in range(KILLS))
     assert killed >= KILLS // 2  # or the job was too short to prove anything

@@ -60,7 +60,7 @@ def test_it_reads_back_as_it_was_written(some: list[Piece]) -> None:
 
 @given(histories(), st.data())
 def test_a_cut_text_is_an_earlier_ledger(text: str, data: st.DataObject) -> None:
-    """Cut anywhere, as a crash may: what is left is what an earlier moment said, or nothing where not even the head is."""
+    """Cut anywhere, as a crash may: it says what an earlier moment said, or nothing where not even the head is left."""
     cut = data.draw(st.integers(0, len(text)))
     left = parse(text[:cut], ID, SIZE)
     whole_lines = text[:cut].count("\n")

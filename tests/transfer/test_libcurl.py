@@ -593,9 +593,9 @@ def test_a_private_proxy_does_not_make_the_source_private(host: str, private: bo
     taker = Taker()
 
     async def ask() -> None:
-        async with serving(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")) as proxy:
-            async with wired(proxy=lambda _: proxy) as wire:
-                await wire(Request(f"http://{host}/x"), taker)
+        answer = saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        async with serving(answer) as proxy, wired(proxy=lambda _: proxy) as wire:
+            await wire(Request(f"http://{host}/x"), taker)
 
     asyncio.run(ask())
     assert taker.heads[0].private is private

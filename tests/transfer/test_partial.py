@@ -1,6 +1,7 @@
 """Partials on a real disk: one writer, nothing trusted that does not fit, and errors for people."""
 
 import errno
+import fcntl
 import json
 import os
 import subprocess
@@ -217,12 +218,11 @@ def test_a_lock_on_a_file_that_was_moved_away_counts_for_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between open and lock the file may be published: the lock is then on somebody's model, and is let go."""
-    from windlass.transfer import partial as module
 
     def flock(_fd: int, _how: int) -> None:
         (tmp_path / "f.part").rename(tmp_path / "model.gguf")
 
-    monkeypatch.setattr(module.fcntl, "flock", flock)  # the only way into the moment between two system calls
+    monkeypatch.setattr(fcntl, "flock", flock)  # the only way into the moment between two system calls
     assert open_partial(tmp_path, "f", ID, SIZE) is None
     assert (tmp_path / "model.gguf").stat().st_size == 0
 
@@ -371,7 +371,7 @@ print(failures)
 
 
 def test_a_disk_that_fills_within_a_ledger_entry_loses_nothing(tmp_path: Path) -> None:
-    """An entry that only half fits is an error, and leaves no torn line in front of what is noted when there is room."""
+    """An entry that only half fits is an error, and no torn line stands before what is noted when there is room."""
     command = [sys.executable, "-c", _LIMITED, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     assert int(done.stdout) >= 5

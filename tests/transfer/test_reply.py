@@ -159,7 +159,9 @@ def test_the_wait_that_is_asked_for(headers: dict[str, str], seconds: float | No
     assert wait_asked_for(headers, NOW) == seconds
 
 
-@given(st.sampled_from(["retry-after", "ratelimit"]), st.text(max_size=40) | st.from_regex(r"[0-9]{1,500}", fullmatch=True))
+@given(
+    st.sampled_from(["retry-after", "ratelimit"]), st.text(max_size=40) | st.from_regex(r"[0-9]{1,500}", fullmatch=True)
+)
 def test_a_wait_is_a_finite_number_or_none(name: str, text: str) -> None:
     """Whatever a server writes there, nothing is raised, and the wait is not negative and not for ever."""
     wait = wait_asked_for({name: text, "ratelimit": f"x;r=0;t={text}"}, NOW)
@@ -184,7 +186,9 @@ def test_only_the_range_asked_for_is_ever_accepted(first: int, last: int, size: 
 @given(
     st.integers(200, 599),
     st.dictionaries(
-        st.sampled_from(["content-range", "content-length", "location", "retry-after", "ratelimit", "content-encoding"]),
+        st.sampled_from(
+            ["content-range", "content-length", "location", "retry-after", "ratelimit", "content-encoding"]
+        ),
         st.text(max_size=60),
     ),
     st.booleans(),

@@ -129,7 +129,24 @@ def test_a_loop_of_redirects_ends() -> None:
 
 
 _PIECES = st.sampled_from(
-    ["https:", "http:", "file:", "//", "/", "@", ":", "[", "]", "::1", "127.0.0.1", "hub.test", "cdn.test", "%", "?", "\\"]
+    [
+        "https:",
+        "http:",
+        "file:",
+        "//",
+        "/",
+        "@",
+        ":",
+        "[",
+        "]",
+        "::1",
+        "127.0.0.1",
+        "hub.test",
+        "cdn.test",
+        "%",
+        "?",
+        "\\",
+    ]
 )
 
 
@@ -156,7 +173,18 @@ def test_public_addresses(address: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "0.0.0.0", "", "x"],
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "::1",
+        "fe80::1%eth0",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+        "0.0.0.0",
+        "",
+        "x",
+    ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:
     """Loopback, private, link-local, mapped ones, and what is no address at all."""

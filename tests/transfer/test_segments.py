@@ -56,7 +56,7 @@ def test_the_longest_remainder_is_halved_at_the_end() -> None:
     """When nothing waits, a free connection takes the second half of what has the most left."""
     plan = Plan([Span(0, CHUNK)], 1)
     slow = plan.take()
-    assert slow == Segment(0, CHUNK) or slow is not None
+    assert slow is not None
     slow.position = 4 * MIB
     half = plan.take()
     assert half is not None
@@ -137,8 +137,8 @@ class PlanMachine(RuleBasedStateMachine):
         """Whatever happened: going on to the end brings every byte."""
         if not hasattr(self, "plan"):
             return
-        for segment in self.segments:
-            self.plan.give_back(segment)
+        for active in self.segments:
+            self.plan.give_back(active)
         for _ in range(10_000):
             segment = self.plan.take()
             if segment is None:

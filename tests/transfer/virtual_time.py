@@ -1,4 +1,4 @@
-"""An asyncio loop whose clock jumps to the next timer when there is nothing to do, so that an hour passes in no time."""
+"""An asyncio loop whose clock jumps to the next timer when there is nothing to do: an hour passes in no time."""
 
 import asyncio
 import selectors

@@ -70,11 +70,8 @@ class HuggingFace:
             ModelGated: the hub denies the listing itself.
             HubFailure: it did not answer as it should.
         """
-        # Always by revision: without one, mirrors such as olah know nothing.
-        at = f"/revision/{quote(revision or 'main', safe='')}"
-        token = self._token()
-        asked = _Asked(self.endpoint, repo, revision, signed_in=token is not None)
-        reply = self._get(f"{self.endpoint}/api/models/{repo}{at}", Ask(token, _INFO_LIMIT), asked)
+        asked = _Asked(self.endpoint, repo, revision, signed_in=self._token() is not None)
+        reply = self._info(asked)
         info = _object(reply, asked)
         if info.get("disabled") is True:
             raise _disabled(asked)
@@ -112,6 +109,21 @@ class HuggingFace:
         """
         asked = _Asked(self.endpoint, repo, commit, path, signed_in=self._token() is not None)
         self._get(self._resolve(repo, commit, path), Ask(self._token(), 0, {"Range": "bytes=0-0"}, follow=False), asked)
+
+    def _info(self, asked: _Asked) -> Reply:
+        """What the hub tells of a repository. With no revision given, `main` is asked for by name first.
+
+        Mirrors such as olah know nothing of a repository without a revision; some hubs have no branch called main.
+        """
+        ask, address = Ask(self._token(), _INFO_LIMIT), f"{self.endpoint}/api/models/{asked.repo}"
+        if asked.revision is None:
+            reply = self._web.get(f"{address}/revision/main", ask)
+            if reply.ok:
+                return reply
+            if reply.status not in {401, 404}:
+                raise refusal(reply, asked)
+            return self._get(address, ask, asked)
+        return self._get(f"{address}/revision/{quote(asked.revision, safe='')}", ask, asked)
 
     def _get(self, url: str, ask: Ask, asked: _Asked) -> Reply:
         """An answer that is a success, or with `follow=False` a redirect, which is one too."""

@@ -18,7 +18,7 @@ from windlass.transfer.meter import Meter
 from windlass.transfer.network import Head
 from windlass.transfer.partial import Partial, Seal
 from windlass.transfer.reply import Asked, Verdict
-from windlass.transfer.run import Run
+from windlass.transfer.run import Run, Turns
 from windlass.transfer.segments import Plan, Segment, Span, gaps
 from windlass.transfer.source import Source, Trouble
 from windlass.transfer.target import Staged, Target, Tools
@@ -199,16 +199,20 @@ class _Fetch:
         self._staff()
         return verdict
 
-    def hold_back(self) -> float:
+    def queue(self) -> Turns:
+        """Line up at the limits."""
+        return tuple(pace.turn for pace in self._tools.paces)
+
+    def hold_back(self, turns: Turns) -> float:
         """Seconds that the limits want us to wait."""
         now = _now()
-        return max((pace.wait(now) for pace in self._tools.paces), default=0.0)
+        waits = (pace.wait(now, turn) for pace, turn in zip(self._tools.paces, turns, strict=True))
+        return max(waits, default=0.0)
 
-    def came(self, size: int) -> None:
+    def came(self, size: int) -> Turns:
         """Account for bytes from the network."""
         self._meter.fetched += size
-        for pace in self._tools.paces:
-            pace.take(size)
+        return tuple(pace.take(size) for pace in self._tools.paces)
 
     def write(self, offset: int, data: memoryview) -> None:
         """Put bytes in their place."""

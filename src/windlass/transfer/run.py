@@ -9,6 +9,8 @@ from windlass.transfer.network import Head
 from windlass.transfer.reply import Accept, Asked, Verdict
 from windlass.transfer.segments import CHUNK, Segment
 
+Turns = tuple[int, ...]  # one for each limit that applies (pace.py)
+
 
 class Enough(Exception):
     """All that was wanted has come; the rest of the reply is not needed."""
@@ -33,11 +35,14 @@ class Store(Protocol):
     def judge(self, head: Head, asked: Asked) -> Verdict:
         """Decide about the reply."""
 
-    def hold_back(self) -> float:
+    def queue(self) -> Turns:
+        """Line up at the limits."""
+
+    def hold_back(self, turns: Turns) -> float:
         """Seconds to wait before taking more, 0 for none."""
 
-    def came(self, size: int) -> None:
-        """Bytes came over the network."""
+    def came(self, size: int) -> Turns:
+        """Bytes came over the network; answers when it is our turn again."""
 
     def write(self, offset: int, data: memoryview) -> None:
         """Put bytes in their place."""
@@ -57,6 +62,7 @@ class Run:
         self.taken = 0
         self.accepted = False
         self._store = store
+        self._turns = store.queue()
         self._asked = self.ask(redirected=False)
         self._position = segment.position
         self._start = segment.position
@@ -77,10 +83,10 @@ class Run:
 
     def body(self, data: bytes) -> float:
         """Take a piece of the body; see `Receiver`."""
-        wait = self._store.hold_back()
+        wait = self._store.hold_back(self._turns)
         if wait > 0:
             return wait
-        self._store.came(len(data))
+        self._turns = self._store.came(len(data))
         view = memoryview(data)
         while view:
             view = view[self._take(view) :]

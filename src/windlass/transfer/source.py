@@ -62,7 +62,7 @@ class Source:
                 verdict = unwelcome.verdict
                 if isinstance(verdict, Follow):
                     address = next_address(self._origin, address, verdict.location, private=unwelcome.head.private)
-                    # At once, not when the exchange is over: the crew that is hired as soon as it begins goes there too.
+                    # At once, not when the exchange is over: the crew that is hired as it begins goes there too.
                     self._address, followed = address, True
                 elif isinstance(verdict, Renew) and not followed:
                     address = self._address = self._origin

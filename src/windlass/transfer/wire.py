@@ -258,7 +258,10 @@ class _Exchange:
 
     def _check_for_stall(self) -> None:
         if self._fresh < self._patience.floor:
-            self._end(self._error or Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s"))
+            self._end(
+                self._error
+                or Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s")
+            )
         else:
             self._watch_for_stalls()
 
