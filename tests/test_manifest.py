@@ -10,7 +10,13 @@ from windlass.manifest import CatalogEntry, Digest, Manifest, ManifestFile
 texts = st.text(max_size=20)
 digests = st.builds(Digest, st.sampled_from(["sha256", "git-sha1"]), texts)
 files = st.builds(
-    ManifestFile, texts, texts, texts, st.integers(0, 1 << 50), digests, st.sampled_from(["weights", "projector", "data"])
+    ManifestFile,
+    texts,
+    texts,
+    texts,
+    st.integers(0, 1 << 50),
+    digests,
+    st.sampled_from(["weights", "projector", "data"]),
 )
 manifests = st.builds(
     Manifest,

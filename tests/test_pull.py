@@ -1,4 +1,4 @@
-"""The recipe: what is here is not fetched, nothing is seen before all is whole, and a stop at any moment does no harm."""
+"""The recipe: what is here is not fetched, nothing is seen before all is whole, a stop at any moment does no harm."""
 
 import asyncio
 import threading
@@ -112,7 +112,8 @@ def test_nothing_is_seen_before_all_is_whole(means: Means, shelf: Watched) -> No
     """While any byte still comes no final name exists; when the first appears, every file has been verified."""
     network_of(means).watch = lambda request: asserted(seen(shelf) == {})
     bring(shards(), means)
-    assert shelf.whole_at_first == partial_names(shards())
+    assert shelf.whole_at_first
+    assert shelf.whole_at_first ^ partial_names(shards()) == set()
 
 
 def asserted(condition: bool) -> None:
@@ -159,7 +160,7 @@ def test_the_same_content_twice_in_one_manifest(means: Means, shelf: Watched) ->
     """Two names for the same bytes, and files without a byte, each get their own file."""
     content = SHARDS["Qwen3-8B-Q4_K_M-00001-of-00003.gguf"]
     names = ["a.json", "b/a.json", "c.json"]
-    network = Answers({name: content for name in names} | {"empty.txt": b"", "empty2.txt": b""})
+    network = Answers(dict.fromkeys(names, content) | {"empty.txt": b"", "empty2.txt": b""})
     files = [file_of(content, name) for name in names] + [file_of(b"", "empty.txt"), file_of(b"", "empty2.txt")]
     means = replace(means, tools=replace(means.tools, network=network))
     bring(manifest_of(*files), means)
@@ -204,8 +205,8 @@ def test_progress_says_what_is_kept_on_disk(means: Means, shelf: Watched) -> Non
     """Before anything runs: present files, verified partials, and the texts, which cost nothing, count."""
     manifest = shards(catalog=entry())
     assert progress_of(manifest, shelf).downloaded == entry().size
+    drop(network_of(means), "00003-of")
     with pytest.raises(Dropped):
-        drop(network_of(means), "00003-of")
         bring(manifest, replace(means, tools=replace(means.tools, connections=lambda: 1)))
     kept = progress_of(manifest, shelf).downloaded - entry().size
     assert kept in {0, 5004, 10008}
@@ -233,7 +234,7 @@ def test_phases_follow_one_another(means: Means, shelf: Watched) -> None:
     network_of(means).watch = lambda request: phases.add(progress.phase)
     asyncio.run(pull(shards(), means, progress))
     assert phases == {Phase.TRANSFERRING}
-    assert progress.phase is Phase.VERIFYING
+    assert str(progress.phase) == "verifying"
 
 
 def test_a_file_that_another_brings_in_meanwhile_is_taken_as_it_is(means: Means, shelf: Watched) -> None:
@@ -246,7 +247,7 @@ def test_a_file_that_another_brings_in_meanwhile_is_taken_as_it_is(means: Means,
 
     async def both() -> None:
         own = asyncio.create_task(pull(shards(), means, progress_of(shards(), shelf)))
-        while len({url for url in network_of(means).asked}) < 2:
+        while len(set(network_of(means).asked)) < 2:
             await asyncio.sleep(0)
         put(shelf, {first.path: SHARDS[first.path]})
         other.close()
@@ -320,7 +321,7 @@ def test_a_cancelled_pull_stops_hashing_what_stood_there(means: Means, shelf: Wa
             asked.append(True)
             raise Stopped("as told")
 
-        shelf.adopt = endless  # type: ignore[method-assign]
+        shelf.adopt = endless  # type: ignore[assignment, method-assign]
         with pytest.raises(asyncio.CancelledError):
             await task
 

@@ -79,7 +79,7 @@ class Yard:
         self.shelf: Shelf = Shelf(home / "models", home / "lmstudio")
         self.network = Network(self.news)
         self.make_means: Callable[[Tools], Means] = lambda t: Means(self.shelf, t, "http://hub.test", time.time)
-        workshop = Workshop(self.shelf, lambda: self.network, lambda tools: self.make_means(tools))
+        workshop = Workshop(self.shelf, lambda: self.network, lambda tools: self.make_means(tools))  # noqa: PLW0108 - a test may put another there
         self.runner = Runner(self.store, self.presence, workshop, Limits(max_jobs, connections=2))
 
     def add(self, *numbers: int) -> list[str]:
@@ -88,7 +88,7 @@ class Yard:
         return ids
 
     def states(self, *ids: str) -> list[State]:
-        return [self.store.get(id).state for id in ids]
+        return [self.store.get(job_id).state for job_id in ids]
 
     def until(self, state: State, *ids: str) -> None:
         self.news.until(lambda: set(self.states(*ids)) == {state})
@@ -115,11 +115,11 @@ def test_what_is_queued_is_brought_in(yard: Yard) -> None:
     yard.runner.start()
     ids += yard.add(1)
     yard.until(State.COMPLETED, *ids)
-    for number, id in enumerate(ids):
-        job = yard.store.get(id)
+    for number, job_id in enumerate(ids):
+        job = yard.store.get(job_id)
         assert (job.downloaded, job.phase, job.owner) == (job.total, Phase.DONE, None)
         assert yard.shelf.state_of(job_manifest(number).files[0]) is FileState.PRESENT
-        assert [edge for _, edge, _ in yard.store.history(id)] == ["add", "start", "finish"]
+        assert [edge for _, edge, _ in yard.store.history(job_id)] == ["add", "start", "finish"]
 
 
 def test_no_more_run_than_allowed(yard: Yard) -> None:
@@ -131,7 +131,7 @@ def test_no_more_run_than_allowed(yard: Yard) -> None:
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(3, 0))
     assert yard.states(*ids) == [State.RUNNING, State.QUEUED, State.QUEUED, State.RUNNING]
-    assert {yard.store.get(id).owner for id in ids} == {yard.presence.name, None}
+    assert {yard.store.get(job_id).owner for job_id in ids} == {yard.presence.name, None}
     yard.network.let_go(3)
     yard.news.until(lambda: yard.network.waits(0, 1))
     yard.network.let_go(0, 1, 2)
@@ -180,37 +180,37 @@ def test_jobs_that_run_elsewhere_count(yard: Yard, tmp_path: Path) -> None:
 @pytest.mark.parametrize("owner", ["999-dead", None, "own"])
 def test_what_a_dead_process_left_is_queued_again(yard: Yard, owner: str | None) -> None:
     """When `start` returns it is back in the queue, and its bytes are those that are on disk, not those last noted."""
-    [id] = yard.add(0)
+    [job_id] = yard.add(0)
     file, [name] = job_manifest(0).files[0], partial_names(job_manifest(0))
     partial = open_partial(yard.shelf.private_dir / "partial", name, f"sha256:{file.digest.hex}", file.size)
     assert partial
     partial.record([Piece(0, 400, "0" * 16)])
     partial.close()
-    yard.store.move(id, START, owner=yard.presence.name if owner == "own" else owner)
-    yard.store.progress(id, 77)
+    yard.store.move(job_id, START, owner=yard.presence.name if owner == "own" else owner)
+    yard.store.progress(job_id, 77)
     yard.runner.only = ()
     yard.runner.start()
-    job = yard.store.get(id)
+    job = yard.store.get(job_id)
     assert (job.state, job.downloaded, job.owner) == (State.QUEUED, 400, None)
-    assert yard.store.history(id)[-1][1:] == ("yield", "its process has ended")
+    assert yard.store.history(job_id)[-1][1:] == ("yield", "its process has ended")
 
 
 def test_an_interrupt_ends_the_pull_within_a_second(yard: Yard) -> None:
     """It returns when the pull has ended, notes how far it was, and leaves the job where it was put."""
     yard.network.hold(0)
-    [id] = yard.add(0)
+    [job_id] = yard.add(0)
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0))
     began = time.monotonic()
-    yard.store.move(id, PAUSE)
-    yard.runner.interrupt(id)
+    yard.store.move(job_id, PAUSE)
+    yard.runner.interrupt(job_id)
     assert time.monotonic() - began < 1.0
     assert yard.network.waits()
-    assert yard.states(id) == [State.PAUSED]
-    yard.store.move(id, RESUME)
+    assert yard.states(job_id) == [State.PAUSED]
+    yard.store.move(job_id, RESUME)
     yard.network.let_go(0)
     yard.runner.poke()
-    yard.until(State.COMPLETED, id)
+    yard.until(State.COMPLETED, job_id)
 
 
 def test_interrupting_what_does_not_run_is_no_error(yard: Yard) -> None:
@@ -242,17 +242,17 @@ def test_a_pause_just_after_the_start_is_not_missed(yard: Yard, tmp_path: Path) 
     workshop = Workshop(shelf, lambda: yard.network, yard.make_means)
     runner = Runner(yard.store, yard.presence, workshop, Limits(3, 2))
     yard.network.hold(0)
-    [id] = yard.add(0)
+    [job_id] = yard.add(0)
     runner.start()
     assert shelf.reached.wait(20)
-    yard.store.move(id, PAUSE)
-    waiting = threading.Thread(target=runner.interrupt, args=(id,))
+    yard.store.move(job_id, PAUSE)
+    waiting = threading.Thread(target=runner.interrupt, args=(job_id,))
     waiting.start()
     shelf.go_on.set()
     waiting.join(20)
-    assert id not in runner._running
+    assert job_id not in runner._running
     assert yard.network.waits()
-    assert yard.states(id) == [State.PAUSED]
+    assert yard.states(job_id) == [State.PAUSED]
     runner.close()
 
 
@@ -260,25 +260,25 @@ def test_a_pause_just_after_the_start_is_not_missed(yard: Yard, tmp_path: Path) 
 def test_what_another_process_stops_is_stopped(yard: Yard, edge: Edge, state: State) -> None:
     """It can only say so in the store: the runner looks there each second, and ends the pull."""
     yard.network.hold(0)
-    [id] = yard.add(0)
+    [job_id] = yard.add(0)
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0))
-    yard.store.move(id, edge)
-    yard.news.until(lambda: yard.network.waits())
-    assert yard.states(id) == [state]
+    yard.store.move(job_id, edge)
+    yard.news.until(yard.network.waits)
+    assert yard.states(job_id) == [state]
 
 
 def test_progress_is_noted_while_it_runs(yard: Yard) -> None:
     """So that other processes, and the next one, know it."""
     yard.network.hold(0)
-    [id] = yard.add(0)
+    [job_id] = yard.add(0)
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0))
-    running = yard.runner.running(id)
+    running = yard.runner.running(job_id)
     assert running
     running.progress.base = 123
-    yard.news.until(lambda: yard.store.get(id).downloaded == 123)
-    assert yard.store.get(id).phase is Phase.TRANSFERRING
+    yard.news.until(lambda: yard.store.get(job_id).downloaded == 123)
+    assert yard.store.get(job_id).phase is Phase.TRANSFERRING
     assert running.speed.samples
 
 
@@ -339,8 +339,8 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_runner(yard: Yard, capl
         yard.news.until(lambda: yard.store.looks > 3)
         yard.store.broken = False
     assert "could not be looked after" in caplog.text
-    [id] = yard.add(0)
-    yard.until(State.COMPLETED, id)
+    [job_id] = yard.add(0)
+    yard.until(State.COMPLETED, job_id)
 
 
 def test_limits_hold_at_once(yard: Yard) -> None:
@@ -349,8 +349,8 @@ def test_limits_hold_at_once(yard: Yard) -> None:
     make = yard.make_means
     yard.make_means = lambda tools: given.append(tools) or make(tools)  # type: ignore[func-returns-value]
     yard.network.hold(0)
-    [id] = yard.add(0)
-    yard.store.change(id, limit_rate=5000)
+    [job_id] = yard.add(0)
+    yard.store.change(job_id, limit_rate=5000)
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0))
     [tools] = given
@@ -381,16 +381,16 @@ def test_close_puts_running_jobs_back(yard: Yard, tmp_path: Path) -> None:
 def test_a_job_queued_again_while_its_pull_still_ends_runs_once(yard: Yard) -> None:
     """Paused and resumed by two others at the same time: no two pulls of one job."""
     yard.network.hold(0)
-    [id] = yard.add(0)
+    [job_id] = yard.add(0)
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0))
-    first = yard.runner.running(id)
-    yard.store.move(id, YIELD)
-    yard.news.until(lambda: yard.runner.running(id) is not first and yard.network.waits(0))
+    first = yard.runner.running(job_id)
+    yard.store.move(job_id, YIELD)
+    yard.news.until(lambda: yard.runner.running(job_id) is not first and yard.network.waits(0))
     assert first
     assert first.task.done()
     yard.network.let_go(0)
-    yard.until(State.COMPLETED, id)
+    yard.until(State.COMPLETED, job_id)
 
 
 def test_counters_can_be_seen_for_a_while_after_the_end(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

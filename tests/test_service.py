@@ -104,7 +104,7 @@ def finish(service: Service, *ids: str, state: State = State.COMPLETED) -> None:
     if not service.runner._thread.is_alive():
         service.runner.start()
     store = service.store
-    store.news.until(lambda: {store.get(id).state for id in ids} == {state})
+    store.news.until(lambda: {store.get(job_id).state for job_id in ids} == {state})
 
 
 def bring(service: Service, model: str = REPO, quantization: str | None = None) -> JobView:
@@ -295,7 +295,7 @@ def break_listing(hub: Hub) -> None:
     hub.misbehave("tree", faults.status(500), times=ALWAYS)
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, str | None, type[WindlassError], Callable[[Hub], object]]] = {
     "no form": ("not a model", None, InvalidModel, lambda hub: None),
     "traversal": ("https://huggingface.co/o/r/blob/main/../x.gguf", None, InvalidModel, lambda hub: None),
     "unknown": ("nobody/nothing", None, ModelNotFound, lambda hub: None),
@@ -427,6 +427,7 @@ def test_cancel_keeps_what_had_come_where_wanted(service: Service, stopped: JobV
 
 def test_cancel_keeps_what_another_job_wants(service: Service, stopped: JobView) -> None:
     """The projector is the other quantization's too: it stays until that one is cancelled as well."""
+    service.runner.only = ()
     other = service.download(REPO, "Q8_0")[0].job
     before = partials(service)
     service.cancel(stopped.job.id)
@@ -439,16 +440,17 @@ def test_cancel_keeps_what_another_job_wants(service: Service, stopped: JobView)
 
 def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: JobView) -> None:
     """And again is the same; a job that is over cannot."""
-    id = stopped.job.id
-    assert service.resume(id).job.state is State.QUEUED
-    assert service.resume(id).job.state is State.QUEUED
-    service.pause(id)
-    assert service.resume(id).job.state is State.QUEUED
-    finish(service, id)
+    service.runner.only, job_id = (), stopped.job.id
+    assert service.resume(job_id).job.state is State.QUEUED
+    assert service.resume(job_id).job.state is State.QUEUED
+    service.pause(job_id)
+    service.runner.only = None
+    assert service.resume(job_id).job.state is State.QUEUED
+    finish(service, job_id)
     for verb in (service.resume, service.pause, service.cancel):
         with pytest.raises(IllegalMove):
-            verb(id)
-    assert service.job(id).job.state is State.COMPLETED
+            verb(job_id)
+    assert service.job(job_id).job.state is State.COMPLETED
 
 
 def test_an_unknown_job_is_not_found(service: Service) -> None:

@@ -92,7 +92,9 @@ def test_with_nothing_said_the_defaults_hold(user: User) -> None:
     assert set(settings.origin.values()) == {"default"}
 
 
-@pytest.mark.parametrize(("name", "variables", "texts", "values"), SOURCES, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "variables", "texts", "values"), SOURCES, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_flag_beats_environment_beats_config(
     user: User, name: str, variables: tuple[str, ...], texts: tuple[str, ...], values: tuple[Any, ...]
 ) -> None:

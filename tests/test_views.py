@@ -130,7 +130,7 @@ ALWAYS = {"job_id", "status", "total_size_bytes", "downloaded_bytes", "items", "
 
 @pytest.mark.parametrize(("state", "status", "optional"), WORDS)
 def test_each_state_has_its_word_and_its_fields(state: State, status: str, optional: set[str]) -> None:
-    """Those that the docs allow for it, and no others: a speed only while it downloads, an end only when it has ended."""
+    """Those that the docs allow for it, and no others: a speed while it downloads, an end when it has ended."""
     error = "checksum_mismatch" if state is State.FAILED else None
     at = CREATED + 9 if state is State.COMPLETED else None
     job = replace(JOB, state=state, phase=Phase.QUEUED, error_code=error, error_message=error, completed_at=at)

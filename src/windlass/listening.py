@@ -93,6 +93,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         hint = "Choose another with --port; 0 takes any free one."
         raise InvalidRequest(f"Nothing can listen at {host}:{port}: {error}.", hint=hint, param="port") from error
-    # Accepted connections inherit it. Without, Nagle's algorithm and delayed acknowledgements make 40 ms of each answer.
+    # Accepted connections inherit it. Without it Nagle's algorithm and delayed acknowledgements cost 40 ms an answer.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -84,10 +84,6 @@ class Service:
 
     # Models
 
-    def resolve(self, model: str, quantization: str | None = None, prefer: Format | None = None) -> "Resolution":
-        """Which files a name means. Raises what `hub` raises."""
-        return self._resolver.explain(self._ref(model, quantization), prefer)
-
     def download(
         self, model: str, quantization: str | None = None, prefer: Format | None = None
     ) -> tuple[JobView, bool]:
@@ -158,10 +154,6 @@ class Service:
         return {"jobs_running": len(running), "jobs_queued": len(queued)}
 
     # What the verbs share
-
-    def _parse(self, model: str, quantization: str | None) -> names.ModelRef:
-        endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
-        return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
 
     def _ref(self, model: str, quantization: str | None) -> names.ModelRef:
         endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url

@@ -63,7 +63,7 @@ def test_a_running_job_is_stopped_only_when_too_many_run(some: tuple[list[Job], 
 
 @given(jobs(), st.integers(1, 8))
 def test_a_second_step_has_nothing_to_do(some: tuple[list[Job], list[Job]], max_jobs: int) -> None:
-    """The decision is where it wants to be: done, it decides nothing more. What yielded does not start at once again."""
+    """Done, the decision is where it wants to be. What yielded does not start again at once."""
     queued, running = some
     decision = step(queued, running, max_jobs)
     everything = {job.id: job for job in [*queued, *running]}

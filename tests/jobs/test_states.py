@@ -62,7 +62,7 @@ def test_every_edge_from_every_state(store: Store, state: State, edge: Edge) -> 
 
 def test_the_states_that_are_open_or_over() -> None:
     """A failed job is both: it may be gone on with, or forgotten. Each state is one or the other."""
-    assert OPEN | OVER == set(State)
+    assert set(State) == OPEN | OVER
     assert {State.FAILED} == OPEN & OVER
     over_for_good = {state for state in State if not any(state in edge.sources for edge in EDGES)}
     assert over_for_good == {State.COMPLETED, State.CANCELLED}
@@ -109,7 +109,7 @@ class Model(RuleBasedStateMachine):
     def add(self, number: int) -> str:
         key = numbered(number).key
         job = self.store.add(numbered(number))
-        already = [id for id, it in self.known.items() if it["key"] == key and it["state"] in OPEN]
+        already = [job_id for job_id, it in self.known.items() if it["key"] == key and it["state"] in OPEN]
         if already:
             assert [job.id] == already
         else:
@@ -165,7 +165,8 @@ class Model(RuleBasedStateMachine):
             for job in self.store.jobs()
         }
         assert shown == {
-            id: (it["key"], it["state"], it["downloaded"], it["owner"], it["error"]) for id, it in self.known.items()
+            job_id: (it["key"], it["state"], it["downloaded"], it["owner"], it["error"])
+            for job_id, it in self.known.items()
         }
 
     @invariant()

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from jobs import racer
 from sample import file_of, manifest_of, numbered
 from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, YIELD, Phase, State
+from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, YIELD, Edge, Phase, State
 from windlass.jobs.store import Store
 
 
@@ -174,7 +174,7 @@ def test_the_newest_completed_job_counts(store: Store) -> None:
     """Of several, and of none; an open job is not one."""
     key = numbered(1).key
     assert store.completed_job(key) is None
-    ids = []
+    ids: list[str] = []
     for _ in range(2):
         job = store.add(numbered(1))
         assert store.completed_job(key) is None or store.completed_job(key).id == ids[-1]  # type: ignore[union-attr]
@@ -226,13 +226,13 @@ def test_an_unknown_job_is_not_found(store: Store, call: str) -> None:
     """In the contract's words, and nothing is written."""
     store.add(numbered(1))
     before = store.jobs()
-    verbs = {
+    verbs: dict[str, Callable[[], object]] = {
         "get": lambda: store.get("job_x"),
         "move": lambda: store.move("job_x", START),
         "change": lambda: store.change("job_x", priority=1),
         "forget": lambda: store.forget("job_x"),
     }
-    with pytest.raises(JobNotFound, match="^Download job with id 'job_x' not found$"):
+    with pytest.raises(JobNotFound, match=r"^Download job with id 'job_x' not found$"):
         verbs[call]()
     assert store.jobs() == before
     assert store.history("job_x") == []
@@ -297,7 +297,7 @@ def test_priority_and_rate_can_be_changed(store: Store) -> None:
 @pytest.mark.parametrize("state", State)
 def test_only_what_is_over_is_forgotten(store: Store, state: State) -> None:
     """With its history; other jobs keep theirs."""
-    edges = {State.RUNNING: (START,), State.PAUSED: (PAUSE,), State.CANCELLED: (CANCEL,)}
+    edges: dict[State, tuple[Edge, ...]] = {State.RUNNING: (START,), State.PAUSED: (PAUSE,), State.CANCELLED: (CANCEL,)}
     edges |= {State.COMPLETED: (START, FINISH), State.FAILED: (START, FAIL)}
     other, job = store.add(numbered(2)), store.add(numbered(1))
     for edge in edges.get(state, ()):

@@ -1,9 +1,12 @@
 """What several tests of the transfer need."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from standin import Hub
+from transfer.fetching import CONTENT, PATH, REPO, Fetcher
 from windlass.transfer import digests, fetch, run, segments
 
 
@@ -16,4 +19,12 @@ def small_chunks() -> Iterator[None]:
         patch.setattr(segments, "LONGEST", 1024)
         patch.setattr(segments, "SHORTEST_SPLIT", 16)
         patch.setattr(fetch, "_PROGRESS", 32)
+        patch.setattr(fetch, "_SYNC_EVERY", 256)
         yield
+
+
+@pytest.fixture
+def fetcher(hub: Hub, tmp_path: Path) -> Fetcher:
+    """A hub with one file of three MiB, and one who fetches it."""
+    hub.add(REPO, {PATH: CONTENT})
+    return Fetcher(hub, tmp_path / "partial")

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 
@@ -35,7 +35,8 @@ def demo(console: Console, *, keep: bool) -> None:
     with TemporaryDirectory(prefix="windlass-demo-") as folder, ExitStack() as processes:
         root = Path(folder)
         _make_models(console, root / "hub")
-        hub = processes.enter_context(_process("hub", str(root / "hub")))
+        log = processes.enter_context((root / "hub.log").open("w"))  # how its hashing goes is not the demo's story
+        hub = processes.enter_context(_process("hub", str(root / "hub"), log=log))
         _say(console, f"A hub without the internet listens at {hub.url}")
         environment = _environment(root, hub.url)
         job = _killed_half_way(console, environment)
@@ -129,9 +130,11 @@ class _Process:
 
 
 @contextmanager
-def _process(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[_Process]:
+def _process(
+    *arguments: str, environment: dict[str, str] | None = None, log: IO[str] | None = None
+) -> Iterator[_Process]:
     command = [sys.executable, "-m", "windlass", *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

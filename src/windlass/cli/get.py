@@ -41,7 +41,7 @@ def _announce(console: Console, job: Job) -> None:
     count = f"{len(job['files'])} files" if len(job["files"]) > 1 else "1 file"
     console.print(f"{model['display_name']}, {kind}: {words.size(job['total_size_bytes'])} in {count}", markup=False)
     if job.get("why"):
-        console.print(f"{job['why']}", style="dim", markup=False, soft_wrap=True)
+        console.print(job["why"], style="dim", markup=False, soft_wrap=not console.is_terminal)
 
 
 def _follow(console: Console, behind: Backend, job: Job) -> Job:

@@ -13,6 +13,7 @@ from windlass.cli import words
 
 POLL = 0.25
 _LINE_EVERY = 15.0  # seconds between lines where there is no terminal
+_NUMBERS = 46  # columns that bytes, speed and time left take
 _MOST_FILES = 6  # shown at once below the job
 
 Job = dict[str, Any]
@@ -34,16 +35,19 @@ def _display(console: Console) -> Iterator[Callable[[Job], None]]:
     if not console.is_terminal:
         yield _Lines(console).show
         return
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=22),
-        _Sizes(),
-        _Speed(),
-        console=console,
-        transient=False,
-        refresh_per_second=8,
-    ) as progress:
-        yield _Bars(progress).show
+    name, bar = _widths(console.width)
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), _Sizes(), _Speed()]
+    if bar:
+        columns.insert(1, BarColumn(bar_width=bar))
+    with Progress(*columns, console=console, refresh_per_second=8) as progress:
+        yield _Bars(progress, name).show
+
+
+def _widths(columns: int) -> tuple[int, int]:
+    """Columns for the name and for the bar beside it; the bar is the first to go where there is little room."""
+    name = min(44, columns // 3)
+    bar = min(22, columns - name - _NUMBERS)
+    return (name, bar) if bar >= 8 else (max(8, columns - _NUMBERS), 0)
 
 
 class _Sizes(ProgressColumn):
@@ -65,14 +69,15 @@ class _Speed(ProgressColumn):
 class _Bars:
     """One bar for the job, and one for each file that is under way."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, width: int) -> None:
         self._progress = progress
+        self._width = width
         self._job = progress.add_task("", total=None)
         self._files: dict[str, TaskID] = {}
 
     def show(self, job: Job) -> None:
         """Bring the bars up to date."""
-        width = max(16, self._progress.console.width - 70)
+        width = self._width
         self._progress.update(
             self._job,
             description=_short(job["model"], width),
@@ -132,8 +137,8 @@ def _tail(job: Job) -> str:
 
 
 def _short(text: str, width: int) -> str:
-    """Cut in the middle: both ends of a file name tell most."""
+    """Cut inside: the end of a file name tells most (`-00001-of-00003.gguf`), its beginning the rest."""
     if len(text) <= width:
         return text.ljust(width)
-    half = (width - 1) // 2
-    return f"{text[: width - 1 - half]}…{text[-half:]}"
+    tail = min(width - 4, max(20, width * 2 // 3))
+    return f"{text[: width - 1 - tail]}…{text[-tail:]}"

@@ -7,6 +7,7 @@ locks are needed; what may block for long (hashing, flushing) goes to threads.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,9 @@ class _Fetch:
         try:
             return await asyncio.shield(job)
         except asyncio.CancelledError:
-            await asyncio.wait([job])
+            while not job.done():  # whoever asks a second time to stop waits as well
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([job])
             raise
 
 

@@ -1,0 +1,98 @@
+"""Exit codes: each error of the tree has the one that the contract gives it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from windlass import errors as e
+from windlass.cli import exits
+from windlass.cli.exits import exit_code, exit_code_of
+
+# The contract's table (§4): every class of the tree stands here once.
+CODES: dict[type[e.WindlassError], int] = {
+    e.WindlassError: 1,
+    e.InvalidRequest: 2,
+    e.InvalidModel: 2,
+    e.QuantizationNotFound: 3,
+    e.IllegalMove: 1,
+    e.NotFound: 3,
+    e.ModelNotFound: 3,
+    e.NoModelFiles: 3,
+    e.JobNotFound: 3,
+    e.ModelGated: 4,
+    e.HubFailure: 1,
+    e.HubError: 1,
+    e.HubUnreachable: 6,
+    e.HubRateLimited: 6,
+    e.TransferFailure: 1,
+    e.ChecksumMismatch: 1,
+    e.TLSFailure: 1,
+    e.UnsafeRedirect: 1,
+    e.SourceFailure: 1,
+    e.StorageFailure: 1,
+    e.InsufficientStorage: 5,
+    e.StorageUnavailable: 1,
+    e.StateFailure: 1,
+    e.StateInUse: 1,
+    e.DatabaseTooNew: 1,
+    e.ServerFailure: 1,
+    e.ServerUnreachable: 6,
+    e.Stopped: 1,
+}
+
+
+def classes(root: type[e.WindlassError] = e.WindlassError) -> Iterator[type[e.WindlassError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from classes(child)
+
+
+def made(cls: type[e.WindlassError]) -> e.WindlassError:
+    if issubclass(cls, e.HubRateLimited):
+        return cls("What happened.", retry_after=3)
+    if issubclass(cls, e.InsufficientStorage):
+        return cls("What happened.", needed=2, free=1)
+    if cls is e.ServerFailure:
+        return e.ServerFailure("What happened.", status=500, remote_code=None)
+    return cls("What happened.")
+
+
+def ours() -> set[type[e.WindlassError]]:
+    return {cls for cls in classes() if cls.__module__ == "windlass.errors"}
+
+
+def test_every_class_of_the_tree_is_in_the_table() -> None:
+    """A class that is added must be given an exit code, and the drawing in the docstring its line."""
+    assert ours() == set(CODES)
+    assert e.__doc__
+    assert all(f" {cls.__name__}" in e.__doc__ or cls is e.WindlassError for cls in CODES)
+
+
+@pytest.mark.parametrize("cls", CODES, ids=lambda cls: cls.__name__)
+def test_each_class_has_its_exit_code(cls: type[e.WindlassError]) -> None:
+    """By its stable code, so that a job's `error_code` gives the same as the error itself."""
+    error = made(cls)
+    assert exit_code(error) == CODES[cls] == exit_code_of(error.code)
+    assert cls.__doc__
+
+
+@pytest.mark.parametrize(
+    ("remote", "code"),
+    [("model_not_found", 3), ("invalid_api_key", 4), ("insufficient_storage", 5), ("hub_unreachable", 6), ("?", 1)],
+)
+def test_a_servers_error_counts_as_if_it_were_ours(remote: str, code: int) -> None:
+    """The same command ends the same way, whoever did the work."""
+    assert exit_code(e.ServerFailure("x", status=400, remote_code=remote)) == code
+
+
+def test_what_is_not_known_has_failed() -> None:
+    """A code of a newer server, none at all, and a cancelled job."""
+    assert {exit_code_of(code) for code in ("brand_new", None, "", "cancelled")} == {exits.FAILED}
+
+
+def test_codes_are_stable_words() -> None:
+    """As the API shows them: lower case, no spaces, and the classes that share one are related."""
+    for cls in CODES:
+        assert cls.code == cls.code.lower().replace(" ", "_")
+    shared = [(a, b) for a in CODES for b in CODES if a is not b and a.code == b.code]
+    assert all(a.__mro__[1] is b or b.__mro__[1] is a or a.__mro__[1] is b.__mro__[1] for a, b in shared)

@@ -1,0 +1,237 @@
+"""`windlass get` without a server: this process does the work; the path on stdout, the rest on stderr."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from standin import ALWAYS, Hub, faults
+from windlass.cli import get as module
+from windlass.cli import watch
+from windlass.cli.backend import backend
+from windlass.cli.get import get
+from windlass.cli.local import Local
+from windlass.errors import JobNotFound, ModelNotFound, QuantizationNotFound
+from windlass.settings import Settings, load
+
+Capture = pytest.CaptureFixture[str]
+REPO = "unsloth/Qwen3-8B-GGUF"
+FILES = {"Qwen3-8B-Q4_K_M.gguf": b"GGUF" + b"4" * 50_000, "Qwen3-8B-Q8_0.gguf": b"GGUF" + b"8" * 90_000}
+
+
+@pytest.fixture(autouse=True)
+def quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "POLL", 0.0)
+    for name in ("HF_TOKEN", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+
+
+@pytest.fixture
+def settings(hub: Hub, tmp_path: Path) -> Settings:
+    hub.add(REPO, FILES)
+    environ = {
+        "WINDLASS_LMSTUDIO_HOME": str(tmp_path / "lmstudio"),
+        "WINDLASS_HF_ENDPOINT": hub.url,
+        "WINDLASS_CATALOG_URL": hub.url,
+        "WINDLASS_MIN_FREE": "0",
+        "WINDLASS_URL": "http://127.0.0.1:9",
+    }
+    return load(environ=environ, user_home=tmp_path)
+
+
+def run(settings: Settings, quantization: str | None = None, **flags: bool) -> tuple[int, str]:
+    """The exit code, and what a person saw."""
+    seen = io.StringIO()
+    options = {"as_json": False, "detach": False, **flags}
+    return get(settings, Console(file=seen, width=200), (REPO, quantization, None), **options), seen.getvalue()
+
+
+def test_it_ends_with_the_path_alone_on_stdout(settings: Settings, capsys: Capture) -> None:
+    """A script can hand it on; what was chosen, and how it went, is on the console."""
+    code, seen = run(settings)
+    path = Path(capsys.readouterr().out.removesuffix("\n"))
+    assert code == 0
+    assert path == settings.models_dir / REPO / "Qwen3-8B-Q4_K_M.gguf"
+    assert path.read_bytes() == FILES[path.name]
+    assert "Qwen3 8B, Q4_K_M GGUF: 50.0 kB in 1 file" in seen
+    assert "completed" in seen
+
+
+def test_a_second_time_there_is_nothing_to_do(settings: Settings, capsys: Capture, hub: Hub) -> None:
+    """The same path at once, and no byte is fetched."""
+    run(settings)
+    first, asked = capsys.readouterr().out, len(hub.asked("cdn"))
+    code, seen = run(settings)
+    assert (code, capsys.readouterr().out, len(hub.asked("cdn"))) == (0, first, asked)
+    assert "here already" in seen
+
+
+def test_json_is_the_job_with_its_files(settings: Settings, capsys: Capture) -> None:
+    """One document, whether it came now or was there."""
+    for status in ("completed", "already_downloaded"):
+        assert run(settings, as_json=True)[0] == 0
+        job = json.loads(capsys.readouterr().out)
+        assert job["status"] == status
+        assert job["downloaded_bytes"] == job["total_size_bytes"] == 50_004
+        assert [file["path"] for file in job["files"]] == [f"{REPO}/Qwen3-8B-Q4_K_M.gguf"]
+
+
+def test_a_failed_job_says_why_and_with_which_code(settings: Settings, capsys: Capture, hub: Hub) -> None:
+    """The reason on the console, nothing on stdout; with --json the job."""
+    hub.misbehave("cdn", faults.corrupt(100), times=ALWAYS)
+    code, seen = run(settings)
+    assert (code, capsys.readouterr().out) == (1, "")
+    assert "error: " in seen
+    assert "twice" in seen
+    assert run(settings, as_json=True)[0] == 1
+    assert json.loads(capsys.readouterr().out)["error_code"] == "checksum_mismatch"
+
+
+def test_without_a_server_detach_stays(settings: Settings, capsys: Capture) -> None:
+    """It says that nobody could go on, and brings the model in itself."""
+    code, seen = run(settings, detach=True)
+    assert code == 0
+    assert "No server runs" in seen
+    assert capsys.readouterr().out.endswith(".gguf\n")
+
+
+def test_what_does_not_exist_is_an_error(settings: Settings) -> None:
+    """For `main` to show."""
+    with pytest.raises(QuantizationNotFound):
+        run(settings, "Q2_K")
+
+
+def test_an_interrupted_job_goes_on_with_the_next_command(
+    settings: Settings, capsys: Capture, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while bytes come: the job waits in the queue, and the same command brings it to its end."""
+    hub.misbehave("cdn", faults.stall(after=20_000), times=ALWAYS)
+
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "follow", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(settings)
+    hub.behave()
+    with Local(settings) as local:
+        [job] = local.jobs()["downloading"]
+        assert job["phase"] == "queued"
+    assert run(settings)[0] == 0
+    assert json.loads(json.dumps(job))["job_id"]
+    with Local(settings) as local:
+        assert [done["job_id"] for done in local.jobs()["completed"]] == [job["job_id"]]
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+def test_jobs_can_be_acted_on_without_a_server(settings: Settings) -> None:
+    """Pause, resume, cancel; one that is not known is an error."""
+    with Local(settings) as local:
+        with pytest.raises(ModelNotFound):
+            local.download("nobody/nothing")
+        with pytest.raises(JobNotFound):
+            local.act("job_x", "pause")
+    with Local(settings) as local:
+        service = local._service
+        job_id = service.download(REPO)[0].job.id
+        statuses = [local.act(job_id, action)["status"] for action in ("pause", "resume", "cancel")]
+        assert statuses == ["paused", "downloading", "failed"]
+        assert local.job(job_id)["error_code"] == "cancelled"
+
+
+def test_with_nobody_there_this_process_does_the_work(settings: Settings) -> None:
+    """No server at the address, none on this state."""
+    with backend(settings) as behind:
+        assert isinstance(behind, Local)
+        assert not behind.elsewhere
+
+
+# With a server that is told of, but is not there: what `get` does with one
+
+
+class Elsewhere:
+    """A server that answers these states, one a question."""
+
+    elsewhere = True
+
+    def __init__(self, *jobs: dict[str, Any]) -> None:
+        self._jobs = list(jobs)
+
+    def download(self, *wish: str | None) -> dict[str, Any]:
+        return self._jobs.pop(0)
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self._jobs.pop(0)
+
+
+JOB: dict[str, Any] = {
+    "job_id": "job_493c7c9ded",
+    "model": REPO,
+    "status": "downloading",
+    "phase": "queued",
+    "total_size_bytes": 100,
+    "downloaded_bytes": 0,
+    "items": [{"display_name": "Qwen3 8B", "format": "gguf"}],
+    "files": [{}, {}],
+}
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def answer(*jobs: dict[str, Any]) -> None:
+        @contextmanager
+        def elsewhere(_: Settings) -> Iterator[Elsewhere]:
+            yield Elsewhere(*jobs)
+
+        monkeypatch.setattr(module, "backend", elsewhere)
+
+    return answer
+
+
+def test_detach_prints_the_jobs_id(settings: Settings, answers: Any, capsys: Capture) -> None:
+    """And leaves the rest to the server."""
+    answers(JOB)
+    code, seen = run(settings, detach=True)
+    assert (code, capsys.readouterr().out) == (0, "job_493c7c9ded\n")
+    assert "Qwen3 8B, GGUF: 100 B in 2 files" in seen
+
+
+def test_a_job_that_is_paused_elsewhere_has_not_come(settings: Settings, answers: Any, capsys: Capture) -> None:
+    """The command ends and says how it goes on."""
+    answers(JOB, {**JOB, "status": "paused"})
+    code, seen = run(settings)
+    assert (code, capsys.readouterr().out) == (1, "")
+    assert "windlass resume job_493c7c9ded" in seen
+
+
+def test_a_failure_elsewhere_has_its_exit_code(settings: Settings, answers: Any) -> None:
+    """As if it had happened here."""
+    failed = {**JOB, "status": "failed", "error_code": "hub_unreachable", "error_message": "Nobody is there."}
+    answers(JOB, failed)
+    code, seen = run(settings)
+    assert code == 6
+    assert "error: Nobody is there." in seen
+
+
+def test_ctrl_c_leaves_the_server_at_work(
+    settings: Settings, answers: Any, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """And says how to stop it."""
+
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    answers(JOB)
+    monkeypatch.setattr(module, "follow", interrupted)
+    seen = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        get(settings, Console(file=seen, width=200), (REPO, None, None), as_json=False, detach=False)
+    assert "windlass cancel job_493c7c9ded" in seen.getvalue()
+    assert capsys.readouterr().out == ""

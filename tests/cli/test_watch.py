@@ -1,0 +1,162 @@
+"""The bar: what it shows on a terminal, wide and narrow, and what elsewhere."""
+
+import io
+import re
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from windlass.cli import watch
+from windlass.cli.watch import follow
+
+Job = dict[str, Any]
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def job(**changes: Any) -> Job:
+    """A job half way."""
+    return {
+        "model": "unsloth/Qwen3-8B-GGUF",
+        "status": "downloading",
+        "phase": "transferring",
+        "total_size_bytes": 2_280_000_000,
+        "downloaded_bytes": 1_140_000_000,
+        "bytes_per_second": 107_000_000.0,
+        "files": [file(1)],
+        **changes,
+    }
+
+
+def file(number: int, done: int = 500, size: int = 1000) -> dict[str, Any]:
+    return {"path": f"unsloth/Qwen3-8B-GGUF/shard-{number}.gguf", "size_bytes": size, "downloaded_bytes": done}
+
+
+DONE = job(status="completed", phase="done", downloaded_bytes=2_280_000_000)
+
+
+def shown(*jobs: Job, width: int = 120, terminal: bool = True) -> list[str]:
+    """The lines that are left on the screen after these states; `…` frames before them are not looked at."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, height=30, force_terminal=terminal, highlight=False, color_system=None)
+    states = iter(jobs)
+    last = follow(console, lambda: next(states), until=lambda job: job is jobs[-1])
+    assert last is jobs[-1]
+    return [line.rstrip() for line in ANSI.sub("", out.getvalue()).replace("\r", "\n").split("\n") if line.strip()]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No waiting between two looks."""
+    monkeypatch.setattr(watch, "POLL", 0.0)
+
+
+def test_a_wide_terminal_shows_all() -> None:
+    """Name, bar, sizes, speed and time left on one line."""
+    [*_, line] = shown(job())
+    assert line.startswith("unsloth/Qwen3-8B-GGUF")
+    for part in ("1.14 GB / 2.28 GB", "107 MB/s", "11s left", "━"):
+        assert part in line
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """A line that wraps would be drawn again and again, one below the other."""
+    long = job(model="owner/" + "a-very-long-name-" * 8, files=[file(1), file(2)])
+    lines = shown(long, long, width=width)
+    assert lines
+    assert all(len(line) <= width for line in lines)
+
+
+def test_a_long_name_is_cut_in_the_middle() -> None:
+    """Both ends tell most: the owner, and the quantization."""
+    [*_, line] = shown(job(model="unsloth/" + "x" * 90 + "-Q4_K_M"))
+    assert re.search(r"^unsloth/x+…x+-Q4_K_M", line)
+
+
+def test_files_under_way_have_bars_of_their_own() -> None:
+    """Those that are neither whole nor untouched, at most six; a single file has none beside the job's."""
+    assert not any("shard" in line for line in shown(job()))
+    under_way = [file(number) for number in range(1, 9)]
+    many = [file(90, done=0), file(91, done=1000), *under_way]
+    lines = shown(job(files=many))
+    assert set(re.findall(r"shard-(\d+)", "\n".join(lines))) == {"1", "2", "3", "4", "5", "6"}
+
+
+def test_a_file_with_a_connection_is_under_way() -> None:
+    """Before its first byte has come."""
+    assert any("shard-9" in line for line in shown(job(files=[file(1), {**file(9, done=0), "connections": 1}])))
+
+
+def test_files_that_are_done_leave_the_screen() -> None:
+    """At the end only the job's own line is left."""
+    lines = shown(job(files=[file(1), file(2)]), {**DONE, "files": [file(1, done=1000), file(2, done=1000)]})
+    assert "completed" in lines[-1]
+    assert not any("shard" in line for line in lines[-1:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "tail"),
+    [
+        ({"phase": "queued"}, "queued"),
+        ({"phase": "verifying"}, "verifying"),
+        ({"bytes_per_second": 0.0}, "transferring"),
+        ({"status": "paused"}, "paused"),
+        ({"status": "failed"}, "failed"),
+        ({"status": "completed"}, "completed"),
+    ],
+)
+@pytest.mark.parametrize("terminal", [True, False])
+def test_where_nothing_moves_the_phase_or_the_end_is_told(changes: Job, tail: str, terminal: bool) -> None:
+    """A bar that stands still must say why."""
+    line = shown(job(**changes), terminal=terminal)[-1]
+    assert line.endswith(tail)
+    assert "left" not in line
+
+
+def test_it_follows_to_the_end() -> None:
+    """As long as the job is `downloading`; the last state is the answer."""
+    seen: list[Job] = []
+    states = iter([job(phase="queued"), job(), job(phase="verifying"), DONE, job()])
+
+    def ask() -> Job:
+        seen.append(next(states))
+        return seen[-1]
+
+    assert follow(Console(file=io.StringIO()), ask) is DONE
+    assert len(seen) == 4
+
+
+def test_elsewhere_than_on_a_terminal_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One when something has changed, or a while has passed; no control characters, nothing cut off."""
+    now = [0.0]
+    monkeypatch.setattr("windlass.cli.watch.time.monotonic", lambda: now[0])
+    states = [job(phase="queued"), *[job(downloaded_bytes=n * 10**6) for n in range(100)], DONE]
+
+    def lines_of(tick: float) -> list[str]:
+        now[0] = 0.0
+        out = io.StringIO()
+        queue = iter(states)
+
+        def ask() -> Job:
+            now[0] += tick
+            return next(queue)
+
+        follow(Console(file=out, width=30), ask)
+        assert "\x1b" not in out.getvalue()
+        return out.getvalue().splitlines()
+
+    quick = lines_of(0.01)
+    assert quick == [
+        "unsloth/Qwen3-8B-GGUF: 1.14 GB of 2.28 GB  queued",
+        "unsloth/Qwen3-8B-GGUF: 0 B of 2.28 GB  107 MB/s  21s left",
+        "unsloth/Qwen3-8B-GGUF: 2.28 GB of 2.28 GB  completed",
+    ]
+    assert len(lines_of(1.0)) == 3 + 99 // 15
+
+
+def test_markup_in_a_name_is_only_text() -> None:
+    """Names come from a hub: brackets are no colours, in neither way of showing."""
+    for terminal in (True, False):
+        assert "[red]x[/red]" in shown(job(model="[red]x[/red]"), terminal=terminal)[-1]

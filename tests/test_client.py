@@ -1,0 +1,92 @@
+"""The client: the server's answers, its errors as ours, and what is no Windlass server at all."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from hub.hubsite import Answer, Site, as_json, serve
+from windlass.client.client import Client
+from windlass.errors import ServerFailure, ServerUnreachable
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    with serve(site) as server:
+        yield site
+        server.shutdown()
+
+
+@pytest.fixture
+def client(site: Site) -> Iterator[Client]:
+    with Client(site.address + "/v1/", "sk-lm-x") as client:
+        yield client
+
+
+def test_it_asks_by_the_contracts_paths(site: Site, client: Client) -> None:
+    """A trailing `/v1` of the address is taken off; the token goes along; the answers are the bodies."""
+    site.pages = {
+        "/api/windlass/v1/jobs/job_1": as_json({"job_id": "job_1"}),
+        "/api/v1/models/download/status": as_json({"paused": []}),
+        "/api/v1/models": as_json({"models": [{"key": "a"}]}),
+        "/api/windlass/v1/health": as_json({"status": "ok", "version": "0.1.0"}),
+    }
+    assert client.job("job_1") == {"job_id": "job_1"}
+    assert client.jobs() == {"paused": []}
+    assert client.models() == [{"key": "a"}]
+    assert client.is_windlass()
+    assert {headers["authorization"] for headers in site.headers} == {"Bearer sk-lm-x"}
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "code"),
+    [
+        ({"message": "No.", "code": "job_not_found", "type": "x"}, "No.", "job_not_found"),
+        ({"message": "No.", "type": "model_gated"}, "No.", "model_gated"),
+        ({"message": ["a"], "code": {"b": 1}}, "['a']", "{'b': 1}"),
+        ({}, "HTTP 404", None),
+    ],
+)
+def test_a_servers_error_is_passed_on(
+    site: Site, client: Client, error: dict[str, object], message: str, code: str | None
+) -> None:
+    """Its words, its code and its status; odd types do no harm."""
+    site.pages["/api/windlass/v1/jobs/x"] = Answer(404, json.dumps({"error": error}).encode())
+    with pytest.raises(ServerFailure) as caught:
+        client.job("x")
+    assert (caught.value.message, caught.value.remote_code, caught.value.status) == (message, code, 404)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(200, b"<html>"),
+        Answer(200, b"[1]"),
+        Answer(500, b"oops"),
+        Answer(404, b'{"error": "text"}'),
+        Answer(200, b"\xff"),
+    ],
+)
+def test_another_server_is_recognised(site: Site, client: Client, answer: Answer) -> None:
+    """It is told as such, and it is none of ours."""
+    site.pages["/api/windlass/v1/health"] = answer
+    assert not client.is_windlass()
+    with pytest.raises(ServerFailure, match="does not answer as a Windlass server does"):
+        client.ask("GET", "/api/windlass/v1/health")
+
+
+def test_lm_studio_itself_is_not_windlass(site: Site, client: Client) -> None:
+    """It listens at the same port, and answers with JSON."""
+    site.pages["/api/windlass/v1/health"] = as_json({"error": "Unexpected endpoint or method."})
+    assert not client.is_windlass()
+
+
+def test_where_nobody_answers_the_hint_says_what_to_start() -> None:
+    """A refused connection."""
+    with Client("http://127.0.0.1:9") as client:
+        assert not client.is_windlass()
+        with pytest.raises(ServerUnreachable, match="No server answers at http://127.0.0.1:9") as caught:
+            client.jobs()
+    assert caught.value.hint
+    assert "windlass serve" in caught.value.hint

@@ -1,0 +1,147 @@
+"""What a disk may do to a partial: full, gone, read-only, and torn writes."""
+
+import errno
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from transfer.partials import ID, SIZE, begun, kept, opened, piece
+from transfer.virtual_time import Inline
+from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
+from windlass.transfer.partial import (
+    Partial,
+    discard,
+    disk_error,
+    exists,
+    open_partial,
+)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told_from_a_broken_one(number: int, tmp_path: Path) -> None:
+    """Full, over the quota, over the largest file: free some space."""
+    error = disk_error(OSError(number, "x"), tmp_path / "f.part")
+    assert isinstance(error, InsufficientStorage)
+    assert str(tmp_path) in error.message
+    assert error.hint
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EIO, errno.ENOENT, errno.ENOTDIR])
+def test_a_disk_that_is_gone_or_read_only(number: int, tmp_path: Path) -> None:
+    """Everything else: the message has the system's own words."""
+    error = disk_error(OSError(number, os.strerror(number)), tmp_path / "f.part")
+    assert isinstance(error, StorageUnavailable)
+    assert os.strerror(number) in error.message
+    assert error.hint
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(StorageUnavailable):
+        open_partial(tmp_path / "taken" / "folder", "f", ID, SIZE)
+
+
+def test_a_partial_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A folder stands where the file should be."""
+    (tmp_path / "f.part").mkdir()
+    with pytest.raises(StorageUnavailable):
+        open_partial(tmp_path, "f", ID, SIZE)
+
+
+def test_a_read_only_partial_is_an_error_for_people(tmp_path: Path) -> None:
+    """Every write says it in the same way."""
+    begun(tmp_path, piece(0))
+    with (tmp_path / "f.part").open("rb") as file:
+        partial = Partial(tmp_path / "f.part", os.dup(file.fileno()), ID, SIZE)
+        with pytest.raises(StorageUnavailable):
+            partial.write(0, b"x")
+        with pytest.raises(StorageUnavailable):
+            partial.start_over()
+        partial.close()
+
+
+def test_a_failed_opening_lets_the_lock_go(tmp_path: Path) -> None:
+    """The file cannot have that size here; nobody is locked out by the attempt."""
+    with pytest.raises(StorageFailure):
+        open_partial(tmp_path, "f", ID, 1 << 62)
+    with opened(tmp_path):
+        pass
+
+
+_LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from windlass.errors import InsufficientStorage
+from windlass.transfer.ledger import Piece
+from windlass.transfer.partial import open_partial
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = Path(sys.argv[1])
+partial = open_partial(folder, "f", "sha256:ab", 1000)
+partial.record([Piece(0, 10, "0" * 16)])
+resource.setrlimit(resource.RLIMIT_FSIZE, ((folder / "f.ledger").stat().st_size + 60, -1))
+failures = 0
+for start in range(10, 100, 10):
+    try:
+        partial.record([Piece(start, 10, "0" * 16)])
+    except InsufficientStorage:
+        failures += 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+partial.record([Piece(500, 10, "0" * 16)])
+partial.close()
+print(failures)
+"""
+
+
+def test_a_disk_that_fills_within_a_ledger_entry_loses_nothing(tmp_path: Path) -> None:
+    """An entry that only half fits is an error, and no torn line stands before what is noted when there is room."""
+    command = [sys.executable, "-c", _LIMITED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    assert int(done.stdout) >= 5
+    pieces = kept(tmp_path)
+    assert {0, 500} <= pieces.keys()
+
+
+def test_a_partial_that_was_removed_is_noticed(tmp_path: Path) -> None:
+    """The folder is wiped behind our back: bytes would go to a file that nobody can find, so it is said at once."""
+    with opened(tmp_path) as partial:
+        partial.record([piece(0)])
+        discard(tmp_path, "f")
+        with pytest.raises(StorageUnavailable):
+            partial.record([piece(10)])
+        with pytest.raises(StorageUnavailable):
+            partial.seal("aa", "bb", ())
+    assert not exists(tmp_path, "f")
+
+
+def test_flushing_ahead_outlives_the_partial(tmp_path: Path) -> None:
+    """It has a descriptor of its own, and a flush that fails is not the place to complain."""
+    with ThreadPoolExecutor(1) as threads, opened(tmp_path) as partial:
+        partial.write(0, b"x")
+        partial.sync_soon(threads)
+        partial.sync_soon(threads)
+    reading, writing = os.pipe()  # a pipe cannot be flushed
+    partial = Partial.__new__(Partial)
+    partial.fd, partial._syncing = writing, None
+    partial.sync_soon(Inline())
+    os.close(reading)
+    os.close(writing)
+
+
+full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+
+
+@full_disk
+def test_a_full_disk_in_the_middle_of_a_write(tmp_path: Path) -> None:
+    """`/dev/full` answers every write with ENOSPC."""
+    begun(tmp_path)
+    with Path("/dev/full").open("wb", buffering=0) as full, opened(tmp_path) as partial:
+        real, partial.fd = partial.fd, full.fileno()
+        with pytest.raises(InsufficientStorage):
+            partial.write(0, b"x")
+        partial.fd = real
