@@ -14,7 +14,9 @@ def main() -> int:
         [sys.executable, "-m", "coverage", "json", "-q", "-o", "-"], check=True, stdout=subprocess.PIPE
     )
     files = json.loads(report.stdout)["files"]
-    shares = {room: _share([data["summary"] for path, data in files.items() if f"windlass/{room}/" in path]) for room in ROOMS}
+    shares = {
+        room: _share([data["summary"] for path, data in files.items() if f"windlass/{room}/" in path]) for room in ROOMS
+    }
     for room, share in shares.items():
         print(f"{room:10} {share:6.1f} % of branches")  # noqa: T201 - this is a command
     low = [room for room, share in shares.items() if share < BOUND]

@@ -274,7 +274,8 @@ def test_code_is_counted_as_it_should_be(tmp_path: Path) -> None:
     """Docstring, comments, blank lines and the head do not count; a text over three lines counts as three."""
     path = tmp_path / "x.py"
     path.write_text(
-        'def f(\n    a,\n):\n    """Doc.\n\n    More.\n    """\n    # why\n\n    b = """1\n2\n3"""\n    return b  # so\n'
+        'def f(\n    a,\n):\n    """Doc.\n\n    More.\n    """\n    # why\n\n'
+        '    b = """1\n2\n3"""\n    return b  # so\n'
     )
     assert list(functions("x", path)) == [(4, "x.f")]
 
@@ -293,13 +294,16 @@ def test_modules_are_named_for_what_they_are() -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     """In its docstring; a room's stands in its `__init__`."""
-    silent = [m for m, path in modules().items() if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))]
+    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in modules().items()}
+    silent = [module for module, tree in trees.items() if not ast.get_docstring(tree)]
     assert silent == []
 
 
 # What a start costs
 
-HEAVY = tuple(["sqlalchemy", "alembic", "fastapi", "starlette", "uvicorn", "httpx2", "pycurl", "huggingface_hub", "gguf", "numpy"])
+HEAVY = (
+    "sqlalchemy", "alembic", "fastapi", "starlette", "uvicorn", "httpx2", "pycurl", "huggingface_hub", "gguf", "numpy",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_where_nobody_answers_the_hint_says_what_to_start() -> None:
     """A refused connection."""
     with Client("http://127.0.0.1:9") as client:
         assert not client.is_windlass()
-        with pytest.raises(ServerUnreachable, match="No server answers at http://127.0.0.1:9") as caught:
+        with pytest.raises(ServerUnreachable, match=r"No server answers at http://127\.0\.0\.1:9") as caught:
             client.jobs()
     assert caught.value.hint
     assert "windlass serve" in caught.value.hint

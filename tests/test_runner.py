@@ -15,6 +15,7 @@ from a_store import News, Noted
 from sample import file_of, manifest_of
 from windlass import runner as module
 from windlass.errors import StorageUnavailable
+from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, RESUME, START, YIELD, Edge, Phase, State
 from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
@@ -175,6 +176,28 @@ def test_jobs_that_run_elsewhere_count(yard: Yard, tmp_path: Path) -> None:
         assert yard.states(*ids) == [State.RUNNING, State.QUEUED]
     yard.until(State.COMPLETED, *ids)
     assert [edge for _, edge, _ in yard.store.history(ids[0])] == ["add", "start", "yield", "start", "finish"]
+
+
+def test_a_job_that_another_process_starts_first_is_left_to_it(
+    yard: Yard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the queue and the start: one of the two gets it, and the other goes on with what is left."""
+    move, tried = yard.store.move, threading.Event()
+    ids = yard.add(0, 1)
+    with Presence(tmp_path) as other:
+
+        def move_second(job_id: str, edge: Edge, **more: object) -> Job:
+            if edge is START and job_id == ids[0] and not tried.is_set():
+                tried.set()
+                move(job_id, START, owner=other.name)
+            return move(job_id, edge, **more)
+
+        monkeypatch.setattr(yard.store, "move", move_second)
+        yard.runner.start()
+        yard.until(State.COMPLETED, ids[1])
+        assert tried.is_set()
+        assert yard.store.get(ids[0]).owner == other.name
+    yard.until(State.COMPLETED, ids[0])
 
 
 @pytest.mark.parametrize("owner", ["999-dead", None, "own"])

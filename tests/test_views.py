@@ -191,6 +191,12 @@ def test_what_is_shown_never_goes_down_while_a_pull_ends(notes: list[tuple[State
     assert JobView(replace(JOB, state=State.COMPLETED, downloaded=0), now).downloaded == MODEL.total_size
 
 
+def test_what_another_process_brought_since_counts() -> None:
+    """A pull that ended here long ago knows less than the store: its counters do not make a job go back."""
+    for state in (State.PAUSED, State.QUEUED, State.FAILED):
+        assert JobView(replace(JOB, state=state, downloaded=3000 + TEXTS), progress(1000)).downloaded == 3000 + TEXTS
+
+
 def test_without_a_pull_the_store_is_believed() -> None:
     """A job that runs elsewhere, or not at all."""
     for state in set(State) - {State.COMPLETED}:

@@ -3,8 +3,7 @@
 libcurl tells which sockets to watch and when to wake it (`socket_action`); the loop does the watching. A transfer is a
 coroutine that ends when its reply does. Nothing here knows of files, ranges or retries.
 
-Why libcurl and not an HTTP library written in Python: at 1 GB/s the latter needs two to five times the processor
-(ARCHITECTURE.md has the figures), and proxies, HTTP/2 and corporate CAs come with it.
+Why libcurl and not an HTTP library written in Python: ARCHITECTURE.md, "The parts from outside".
 """
 
 import asyncio
@@ -17,7 +16,7 @@ import pycurl
 
 from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_private_name, is_public
 
-_BUFFER = 512 * 1024  # of one read; larger ones gained nothing on loopback (make bench)
+_BUFFER = 512 * 1024  # bytes of one read, and of one call of the receiver
 _MAX_HEADERS = 64 * 1024
 _WORTH_DRAINING = 16 * 1024  # an unwanted body (a redirect's page) that costs less than a new connection
 
@@ -90,10 +89,7 @@ class Wire:
             (pycurl.URL, request.url),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if secure else pycurl.PROTO_HTTP),
             (pycurl.FOLLOWLOCATION, 0),  # each hop is judged by us (route.py)
-            (
-                pycurl.HTTP_VERSION,
-                pycurl.CURL_HTTP_VERSION_1_1,
-            ),  # one connection a segment: a shared one would share its window
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),  # h2 would put all segments into one TCP window
             (pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in _headers(request).items()]),
             (pycurl.CAINFO, self._ca_file),
             (pycurl.CONNECTTIMEOUT_MS, int(self._patience.connect * 1000)),
