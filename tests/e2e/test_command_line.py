@@ -1,20 +1,23 @@
 """The command line from outside: what it prints where, and with which code it ends."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
 from e2e.conftest import MIB
 from e2e.outside import PATIENCE, POLL, Home, Server, sha256
 from standin import ALWAYS, Hub, faults
+
+T = TypeVar("T")
 
 VERBS = ("serve", "get", "ls", "ps", "path", "pause", "resume", "cancel", "hub", "demo", "config")
 
@@ -66,6 +69,11 @@ def test_detached(acme: Hub, home: Home, server: Server) -> None:
     assert server.finished(job_id)["status"] == "completed"
 
 
+def _screen(tmux: list[str]) -> list[str]:
+    shown = subprocess.run([*tmux, "capture-pane", "-p"], stdout=subprocess.PIPE, text=True, check=False)
+    return shown.stdout.splitlines()
+
+
 def test_ctrl_c_leaves_a_job_to_go_on_with(acme: Hub, home: Home) -> None:
     """130; what has come is kept, and the next `get` is the same job and fetches the rest."""
     acme.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
@@ -82,16 +90,16 @@ def test_ctrl_c_leaves_a_job_to_go_on_with(acme: Hub, home: Home) -> None:
     assert acme.sent("rope-8b-Q4_K_M.gguf") <= 3 * MIB + MIB // 4
 
 
-def _one_with_bytes(jobs: list[dict[str, int]]) -> bool:
+def _one_with_bytes(jobs: list[dict[str, Any]]) -> bool:
     return len(jobs) == 1 and jobs[0]["downloaded_bytes"] >= MIB
 
 
-def _eventually(ask: object, holds: object) -> list[dict[str, str]]:
+def _eventually(ask: Callable[[], T], holds: Callable[[T], bool]) -> T:
     end = time.monotonic() + PATIENCE
-    while not holds(found := ask()):  # type: ignore[operator]
+    while not holds(found := ask()):
         assert time.monotonic() < end
         time.sleep(POLL)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @pytest.mark.parametrize(
@@ -177,16 +185,11 @@ def test_the_bar_in_a_real_terminal(acme: Hub, home: Home) -> None:
     environment = {**home.environment, "TERM": "xterm-256color"}
     subprocess.run([*tmux, *options], env=environment, check=True)
     try:
-        capture = [*tmux, "capture-pane", "-p"]
-        lines = _eventually(
-            lambda: subprocess.run(capture, stdout=subprocess.PIPE, text=True, check=False).stdout.splitlines(),
-            lambda lines: any("left" in line for line in lines),
-        )
+        lines = _eventually(lambda: _screen(tmux), lambda lines: any("left" in line for line in lines))
     finally:
         subprocess.run([*tmux, "kill-server"], check=False)
-    bar = next(line for line in lines if "left" in line)  # type: ignore[operator]
+    bar = next(line for line in lines if "left" in line)
     assert "acme/rope-8b" in bar
     assert "3.15 MB" in bar
     assert "/s" in bar
     assert all(len(line) <= 80 for line in lines)
-    assert os.path.exists(home.root)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from hub.hubsite import Clock, Site, serve
 
+from hub.hubsite import Clock, Site, serve
 from windlass.hub.web import Web
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hub.hubsite import Answer, Site, as_json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub.hubsite import Answer, Site, as_json
 from windlass.errors import HubError, HubRateLimited, HubUnreachable, ModelNotFound, WindlassError
 from windlass.hub.catalog import Catalog
 from windlass.hub.model_yaml import CatalogBase, HubSource, read_manifest, read_model_yaml

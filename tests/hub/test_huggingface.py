@@ -4,8 +4,8 @@ import sys
 from typing import Any
 
 import pytest
-from hub.hubsite import COMMIT, Answer, Site, add_repository, as_json
 
+from hub.hubsite import COMMIT, Answer, Site, add_repository, as_json
 from windlass.errors import HubError, ModelGated, ModelNotFound, WindlassError
 from windlass.hub import huggingface
 from windlass.hub.huggingface import HuggingFace, saved_token

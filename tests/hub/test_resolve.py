@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from hub.hubsite import COMMIT, Answer, Site, add_repository
 
+from hub.hubsite import COMMIT, Answer, Site, add_repository
 from standin import Hub
 from windlass.errors import (
     HubError,

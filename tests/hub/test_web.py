@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 import trustme
-from hub.hubsite import Answer, Clock, Site
 
+from hub.hubsite import Answer, Clock, Site
 from windlass.errors import HubError, HubRateLimited, HubUnreachable, TLSFailure
 from windlass.hub.web import Ask, Timing, Web
 
