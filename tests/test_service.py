@@ -39,6 +39,8 @@ FILES = {
     "README.md": b"# Qwen3\n",
 }
 
+ACTIVE = {State.QUEUED, State.RUNNING}  # which of the two is a matter of moments
+
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,7 +129,8 @@ def tree(*roots: Path) -> dict[str, bytes]:
 def test_while_a_job_is_open_the_same_request_is_that_job(service: Service) -> None:
     """Whatever the case of the quantization, by name or by address; another quantization is another job."""
     first, already = service.download(REPO)
-    assert (first.job.state, already) == (State.QUEUED, False)
+    assert not already
+    assert first.job.state in ACTIVE
     for model, quantization in (
         (REPO, "q4_k_m"),
         (f"{REPO}@Q4_K_M", None),
@@ -174,7 +177,8 @@ def test_a_paused_job_goes_on_with_the_same_id(service: Service) -> None:
     assert service.pause(job.id).job.state is State.PAUSED
     assert service.pause(job.id).job.state is State.PAUSED
     view, already = service.download(REPO)
-    assert (view.job.id, view.job.state, already) == (job.id, State.QUEUED, False)
+    assert (view.job.id, already) == (job.id, False)
+    assert view.job.state in ACTIVE
 
 
 def test_a_cancelled_job_is_over(service: Service) -> None:
@@ -258,7 +262,8 @@ def test_deleted_files_are_a_new_job(service: Service) -> None:
     assert done.path
     done.path.unlink()
     view, already = service.download(REPO)
-    assert (already, view.job.state) == (False, State.QUEUED)
+    assert not already
+    assert view.job.state in ACTIVE
     assert view.job.id != done.job.id
     assert view.downloaded == len(PROJECTOR)
     assert service.job(done.job.id).job.state is State.COMPLETED
@@ -360,7 +365,7 @@ def test_room_is_counted_with_what_is_promised_to_others(make: Make, hub: Hub, m
     assert (error.needed, error.free) == (len(Q8) + len(PROJECTOR), len(Q8) + len(PROJECTOR) - 1)
     assert f"{len(Q8) + len(PROJECTOR):,}" in error.message
     service.pause(first.job.id)
-    assert service.download(REPO, "Q8_0")[0].job.state is State.QUEUED
+    assert service.download(REPO, "Q8_0")[0].job.state in ACTIVE
 
 
 def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,7 +373,7 @@ def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pyte
     bring(service)
     (service.settings.models_dir / REPO / "mmproj-F16.gguf").unlink()
     monkeypatch.setattr(service, "_free_space", lambda: len(PROJECTOR))
-    assert service.download(REPO)[0].job.state is State.QUEUED
+    assert service.download(REPO)[0].job.state in ACTIVE
     with pytest.raises(InsufficientStorage):
         service.download(REPO, "Q8_0")
 
@@ -441,11 +446,11 @@ def test_cancel_keeps_what_another_job_wants(service: Service, stopped: JobView)
 def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: JobView) -> None:
     """And again is the same; a job that is over cannot."""
     service.runner.only, job_id = (), stopped.job.id
-    assert service.resume(job_id).job.state is State.QUEUED
-    assert service.resume(job_id).job.state is State.QUEUED
+    assert service.resume(job_id).job.state in ACTIVE
+    assert service.resume(job_id).job.state in ACTIVE
     service.pause(job_id)
     service.runner.only = None
-    assert service.resume(job_id).job.state is State.QUEUED
+    assert service.resume(job_id).job.state in ACTIVE
     finish(service, job_id)
     for verb in (service.resume, service.pause, service.cancel):
         with pytest.raises(IllegalMove):
