@@ -387,3 +387,9 @@ def test_a_database_that_fails_later_is_told(store: Store, url: str) -> None:
             verb()
         assert caught.value.code == "state_error"
         assert caught.value.hint
+
+
+def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Whatever the folder's mode was before: the file is 0600."""
+    Store(f"sqlite:///{tmp_path / 'jobs.db'}", time.time).close()
+    assert (tmp_path / "jobs.db").stat().st_mode & 0o777 == 0o600

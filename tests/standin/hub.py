@@ -96,7 +96,7 @@ class Hub:
 
     def __post_init__(self) -> None:
         self._authority = trustme.CA()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a fault may act on the hub: `faults.do(hub.expire_addresses)`
         self._rules: list[Rule] = []
         self._addresses: dict[str, Address] = {}
         self._serials = itertools.count(1)

@@ -219,15 +219,18 @@ def _engine(url: str) -> Engine:
         raise InvalidRequest(f"WINDLASS_DATABASE_URL cannot be used: {error}.", hint=hint) from error
     event.listen(engine, "handle_error", _translate)
     if sqlite:
-        _make_folder(engine.url.database)
+        if engine.url.database:
+            _make_file(engine.url.database)
         event.listen(engine, "connect", _configure)
         event.listen(engine, "begin", _begin)
     return engine
 
 
-def _make_folder(database: str | None) -> None:
+def _make_file(database: str) -> None:
+    """An empty file is a new database to SQLite, which itself would make it readable by everybody."""
     try:
-        Path(database or "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(database).touch(mode=0o600)
     except OSError as error:
         raise StateFailure(f"{database} cannot be made: {error.strerror}.", hint=_HINT) from error
 

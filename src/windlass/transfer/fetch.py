@@ -50,6 +50,7 @@ async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Sta
             seal = partials.read_seal(path) or await _Fetch(target, partial, tools, meter).run()
         except ChecksumMismatch:
             partials.discard(folder, target.partial_name)
+            meter.kept = meter.checked = 0
             raise
         finally:
             partial.close()

@@ -103,8 +103,9 @@ class Partial:
             os.fsync(self.fd)
             stat = os.fstat(self.fd)
             seal = Seal(sha256, digest, chunks, stat.st_size, stat.st_mtime_ns)
+            # The ledger stays: a power cut that takes the seal, which is not flushed, costs a second hashing then, and
+            # not a second download.
             _replace(self.path.with_suffix(".whole"), json.dumps(asdict(seal)))
-            self.path.with_suffix(".ledger").unlink(missing_ok=True)
         return seal
 
     def close(self) -> None:
