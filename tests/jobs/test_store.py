@@ -391,5 +391,5 @@ def test_a_database_that_fails_later_is_told(store: Store, url: str) -> None:
 
 def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Whatever the folder's mode was before: the file is 0600."""
-    Store(f"sqlite:///{tmp_path / 'jobs.db'}", time.time).close()
+    Store(f"sqlite:///{tmp_path / 'jobs.db'}", lambda: 0.0).close()
     assert (tmp_path / "jobs.db").stat().st_mode & 0o777 == 0o600
