@@ -6,7 +6,7 @@ locks are needed; what may block for long (hashing, flushing) goes to threads.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -201,6 +201,11 @@ class _Fetch:
         self._staff()
         return verdict
 
+    @property
+    def limited(self) -> bool:
+        """Whether a limit on the rate applies now."""
+        return any(pace.rate for pace in self._tools.paces)
+
     def queue(self) -> Turns:
         """Line up at the limits."""
         return tuple(pace.turn for pace in self._tools.paces)
@@ -216,10 +221,9 @@ class _Fetch:
         self._meter.fetched += size
         return tuple(pace.take(size) for pace in self._tools.paces)
 
-    def write(self, offset: int, data: memoryview) -> None:
+    def write(self, offset: int, data: Sequence[memoryview]) -> None:
         """Put bytes in their place."""
-        self._partial.write(offset, data)
-        self._unsynced += len(data)
+        self._unsynced += self._partial.write(offset, *data)
 
     def closed(self, piece: Piece) -> None:
         """A piece is complete: for the ledger at the next tick, for the digest at once."""

@@ -50,16 +50,20 @@ class Partial:
         self._syncing: Future[None] | None = None
         self.ledger = self._load()
 
-    def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Put bytes in their place.
+    def write(self, offset: int, *parts: bytes | memoryview) -> int:
+        """Put bytes in their place, one part after the other from `offset`; answers how many.
 
         Raises:
             StorageFailure: the disk is full, gone or read-only.
         """
+        size = sum(len(part) for part in parts)
         with disk_errors(self.path):
-            written = os.pwrite(self.fd, data, offset)
-            while written < len(data):
-                written += os.pwrite(self.fd, memoryview(data)[written:], offset + written)
+            written = os.pwritev(self.fd, parts, offset)
+            if written < size:
+                rest = memoryview(b"".join(parts))
+                while written < size:
+                    written += os.pwrite(self.fd, rest[written:], offset + written)
+        return size
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Read into `buffer` from `offset`; answers how many bytes there were."""
