@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pycurl
 
+from windlass.transfer.memory import keep_freed_memory
 from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_private_name, is_public
 
 _BUFFER = 512 * 1024  # bytes of one read, and of one call of the receiver
@@ -51,6 +52,7 @@ class Wire:
         self._patience = patience
         self._timer: asyncio.TimerHandle | None = None
         self._running: dict[Any, _Exchange] = {}
+        keep_freed_memory()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wake_after)
