@@ -13,6 +13,7 @@ from typing import Any
 
 from windlass.errors import ChecksumMismatch, StorageUnavailable
 from windlass.transfer import partial as partials
+from windlass.transfer.crew import CrewSize
 from windlass.transfer.digests import Follower
 from windlass.transfer.ledger import Piece, spans
 from windlass.transfer.meter import Meter
@@ -27,7 +28,6 @@ from windlass.transfer.target import Staged, Target, Tools
 TICK = 0.25  # seconds between ledger entries: what a kill may cost, and how often progress is seen to move
 _SYNC_EVERY = 64 * 1024 * 1024
 _PROGRESS = 64 * 1024  # bytes that make a broken exchange count as one that got somewhere
-_CALM = 5.0  # seconds without trouble before a withdrawn connection is tried again
 
 
 class Overtaken(Exception):
@@ -77,8 +77,7 @@ class _Fetch:
         self._meter = meter
         self._source = Source(target, tools)
         self._crew: set[asyncio.Task[None]] = set()
-        self._most = tools.connections()
-        self._calm_at = 0.0
+        self._crew_size = CrewSize(tools.connections())
         self._unsynced = 0
         self._plan_anew()
 
@@ -134,8 +133,7 @@ class _Fetch:
         while True:
             await asyncio.sleep(TICK)
             self._record()
-            if _now() >= self._calm_at:
-                self._most, self._calm_at = self._most + 1, _now() + _CALM
+            self._crew_size.look(_now(), self._meter.fetched, self._tools.connections())
             self._staff()
             if self._unsynced > _SYNC_EVERY:
                 self._unsynced = 0
@@ -149,9 +147,8 @@ class _Fetch:
             self._hire()
 
     def _wanted(self) -> int:
-        self._most = max(1, min(self._most, self._tools.connections()))
         many = self._source.met and self._source.ranges and not self._source.wants_peace
-        return self._most if many else 1
+        return self._crew_size.now(self._tools.connections()) if many else 1
 
     def _hire(self) -> None:
         segment = self._plan.take()
@@ -169,13 +166,10 @@ class _Fetch:
                 self._meter.retries += 1
                 self._meter.note = trouble.reason
                 if len(self._crew) > 1 and not trouble.refusal:
-                    self._withdraw()
+                    self._crew_size.withdraw(len(self._crew), _now())
                     return
                 await self._source.endure(trouble)
             segment = self._plan.take() if len(self._crew) <= self._wanted() else None
-
-    def _withdraw(self) -> None:
-        self._most, self._calm_at = max(1, len(self._crew) - 1), _now() + _CALM
 
     async def _exchange(self, segment: Segment) -> Trouble | None:
         run = Run(self, segment)

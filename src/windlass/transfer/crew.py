@@ -1,0 +1,51 @@
+"""How many connections a file gets: more while that makes the whole faster, fewer after trouble. Pure; time is given.
+
+It begins with half of what is allowed, doubles while the total grows with it, and goes back a step where it does not: a
+source or a line that is full gains nothing from being asked by more, and others may be using it too.
+"""
+
+_LOOK_EVERY = 0.5  # seconds at one size before its speed is judged
+_GROWTH = 1.1  # a larger crew that is not faster by this much is not worth its connections
+_LOOK_AGAIN = 30.0  # seconds after which a size that did not pay is tried once more: lines change
+_CALM = 5.0  # seconds without trouble before a withdrawn connection is tried again
+
+
+class CrewSize:
+    """The number of connections that are of use now, from 1 to the most that the settings allow."""
+
+    def __init__(self, most: int) -> None:
+        self._wanted = max(1, -(-most // 2))
+        self._before: tuple[int, float] | None = None  # the last smaller size, and its bytes per second
+        self._mark: tuple[float, int] | None = None  # when the current size was first looked at, and the count then
+        self._grow_at = 0.0
+
+    def now(self, most: int) -> int:
+        """The size; `most` may have changed since."""
+        return max(1, min(self._wanted, most))
+
+    def look(self, now: float, count: int, most: int) -> None:
+        """Note how many bytes have come so far (all connections together), and judge the size if it is time."""
+        if self._mark is None or count < self._mark[1]:
+            self._mark = now, count
+            return
+        (since, before), seconds = self._mark, now - self._mark[0]
+        if seconds < _LOOK_EVERY or since + seconds < self._grow_at:
+            return
+        self._judge(now, (count - before) / seconds, most)
+        self._mark = now, count
+
+    def withdraw(self, busy: int, now: float) -> None:
+        """One of `busy` connections was refused or broken while others are well: do with one less for a while."""
+        self._resize(max(1, busy - 1), now + _CALM)
+        self._before = None
+
+    def _judge(self, now: float, speed: float, most: int) -> None:
+        if self._before and speed < _GROWTH * self._before[1]:
+            self._resize(self._before[0], now + _LOOK_AGAIN)
+            self._before = None
+        elif self._wanted < most:
+            self._before = self._wanted, speed
+            self._resize(min(most, self._wanted * 2), now)
+
+    def _resize(self, wanted: int, grow_at: float) -> None:
+        self._wanted, self._grow_at, self._mark = wanted, grow_at, None
