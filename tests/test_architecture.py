@@ -1,7 +1,7 @@
 """The house's plan, held by reading the code: which room may know which, who owns which package, how large things are.
 
     errors                                                     known to all
-    settings manifest quantization presence listening          values, and small parts that know no room
+    settings manifest quantization ratelimit presence listening         values, and small parts that know no room
     names
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
@@ -33,7 +33,7 @@ ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"settings", "manifest", "quantization", "presence", "listening"},
+    {"settings", "manifest", "quantization", "ratelimit", "presence", "listening"},
     {"names"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},

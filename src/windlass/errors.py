@@ -35,6 +35,11 @@ What HTTP status or exit code an error becomes is the faces' business (`api/erro
 from typing import ClassVar
 
 
+def _plain(text: str) -> str:
+    """Without what a terminal would obey or JSON cannot carry: messages quote what hubs and people send."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
 class WindlassError(Exception):
     """What happened (`message`), what to do next (`hint`), and which field of the request was at fault (`param`)."""
 
@@ -42,8 +47,8 @@ class WindlassError(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _plain(message)
+        self.hint = _plain(hint) if hint else None
         self.param = param
 
     def __str__(self) -> str:

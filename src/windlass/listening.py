@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import uvicorn
 
-from windlass.errors import InvalidRequest
+from windlass.errors import InvalidRequest, StateFailure
 
 
 class Listening:
@@ -40,11 +40,15 @@ class Listening:
             timeout_graceful_shutdown=grace,
         )
         self._server = _Announcing(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="windlass-http")
+        self._thread = threading.Thread(target=self._run, name="windlass-http")
+        self._ended = threading.Event()
 
     def __enter__(self) -> Self:
         self._thread.start()
         self._server.up.wait()
+        if not self._server.started:
+            self.__exit__()
+            raise StateFailure(f"The server at {self.url} did not start; the log has the reason.")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,21 +56,27 @@ class Listening:
         self._thread.join()
         self._socket.close()
 
+    def _run(self) -> None:
+        try:
+            self._server.run([self._socket])
+        finally:
+            self._server.up.set()
+            self._ended.set()
+
     def until_ended(self) -> None:
         """Say on stdout where it listens, and return at SIGINT or SIGTERM. For the main thread.
 
         Not uvicorn's own handling: that raises the signal again when it is done, and SIGTERM would not end with exit 0.
         """
-        ended = threading.Event()
 
         def end(_number: int, _frame: FrameType | None) -> None:
-            ended.set()
+            self._ended.set()
 
         before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             sys.stdout.write(f"Listening on {self.url}\n")
             sys.stdout.flush()
-            ended.wait()
+            self._ended.wait()
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -8,25 +8,31 @@ import fcntl
 import json
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from windlass.errors import StateInUse
+from windlass.errors import StateFailure, StateInUse
 
 
 class Presence:
     """This process's own sign of life below `<home>/run`, and a look at the others'."""
 
     def __init__(self, home: Path) -> None:
-        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
         self._folder = home / "run"
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._place = _place(self._folder)
+        self.name = f"{self._place}-{os.getpid()}-{secrets.token_hex(4)}"
         self._files = [_lock(self._folder / f"{self.name}.lock")]
 
     def is_alive(self, name: str | None) -> bool:
-        """Whether the process of this name still runs; the sign of one that does not is cleared away."""
+        """Whether the process of this name still runs; the sign of one that does not is cleared away.
+
+        Of one that belongs to another home (on the same database) nothing is known here: it counts as alive.
+        """
         if name is None or name == self.name:
             return name == self.name
+        if not name.startswith(f"{self._place}-"):
+            return True
         path = self._folder / f"{Path(name).name}.lock"
         return path.exists() and not _clear_if_free(path)
 
@@ -84,6 +90,23 @@ def server_of(home: Path) -> dict[str, Any] | None:
         return None
     finally:
         os.close(fd)
+
+
+def _place(folder: Path) -> str:
+    """What this home is called, made once.
+
+    Raises:
+        StateFailure: the folder cannot be made.
+    """
+    path = folder / "place"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
+            file.write(secrets.token_hex(4))
+        return path.read_text(encoding="ascii")
+    except OSError as error:
+        hint = "Set WINDLASS_HOME to a folder that can be written to."
+        raise StateFailure(f"{folder} cannot be used: {error.strerror}.", hint=hint) from error
 
 
 def _lock(path: Path) -> int:

@@ -21,9 +21,8 @@ from windlass.library.receipts import Receipt, timestamp
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
-from windlass.transfer.fetch import Overtaken
 from windlass.transfer.meter import Meter
-from windlass.transfer.partial import discard, kept_bytes
+from windlass.transfer.partial import claimed, clear, discard, kept_bytes
 from windlass.transfer.target import Staged, Target, Tools
 
 T = TypeVar("T")
@@ -60,15 +59,13 @@ async def pull(manifest: Manifest, means: Means, progress: Progress) -> None:
     Raises:
         WindlassError: why it could not be brought in. What has come so far is kept.
     """
-    missing = await _stage(manifest, means, progress)
-    try:
+    published = False
+    while not published:  # else another job took one of the files out of our hands: look again at what is missing
+        missing = await _stage(manifest, means, progress)
         staged = await _fetch(missing, means, progress)
-    except Overtaken:  # another job brought one of the files in meanwhile: look again at what is missing
-        return await pull(manifest, means, progress)
-    progress.phase = Phase.VERIFYING
-    whole = dict(zip(missing, staged, strict=True))
-    await _on_thread(lambda _: _publish(manifest, whole, means))  # not to be stopped half way: it is soon done
-    return None
+        progress.phase = Phase.VERIFYING
+        # On a thread that is not to be stopped half way: it is soon done, for all bytes are on the disk already.
+        published = await _on_thread(partial(_publish, manifest, staged, means))
 
 
 def progress_of(manifest: Manifest, shelf: Shelf) -> Progress:
@@ -119,10 +116,17 @@ async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[M
     return missing
 
 
-async def _fetch(missing: list[ManifestFile], means: Means, progress: Progress) -> list[Staged]:
+async def _fetch(missing: list[ManifestFile], means: Means, progress: Progress) -> dict[ManifestFile, Staged]:
+    """What is missing, as verified files that wait for their names; without what another job has published by then."""
     progress.phase = Phase.TRANSFERRING
+    files = {file.shelf_path: file for file in missing}
     targets = [(_target(file, means), progress.files[file.shelf_path]) for file in missing]
-    return await fetch_all(targets, _partials(means.shelf), means.tools)
+
+    def wanted(target: Target) -> bool:
+        return means.shelf.state_of(files[target.name]) is not State.PRESENT
+
+    staged = await fetch_all(targets, _partials(means.shelf), means.tools, wanted)
+    return {file: whole for file, whole in zip(missing, staged, strict=True) if whole}
 
 
 def _is_here(file: ManifestFile, shelf: Shelf, meter: Meter, should_stop: ShouldStop) -> bool:
@@ -158,14 +162,27 @@ def _target(file: ManifestFile, means: Means | None = None) -> Target:
     return Target(file.shelf_path, url, file.size, file.digest.algorithm, file.digest.hex, headers)
 
 
-def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: Means) -> None:
-    """Give all files their final names, in one go, so that a model is not seen before it is whole."""
-    shelf, now = means.shelf, timestamp(means.clock())
+def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: Means, _stop: ShouldStop) -> bool:
+    """Give all files their final names, in one go, so that a model is not seen before it is whole.
+
+    False where a file is neither here any more nor on the shelf. A partial that is gone is most often there: two jobs
+    may wait for the same projector, and the one that was first has published it.
+    """
     for file, whole in staged.items():
-        receipt = Receipt.of(file, source=means.endpoint, verified_at=now, chunks=whole.seal.chunks)
-        shelf.publish(whole.path, file, receipt)
-        discard(whole.path.parent, whole.path.stem)
-    publish_model(manifest, shelf)
+        with claimed(whole.path) as ours:
+            if ours:
+                _publish_file(file, whole, means)
+            elif means.shelf.state_of(file) is not State.PRESENT:
+                return False
+    publish_model(manifest, means.shelf)
+    return True
+
+
+def _publish_file(file: ManifestFile, whole: Staged, means: Means) -> None:
+    now = timestamp(means.clock())
+    receipt = Receipt.of(file, source=means.endpoint, verified_at=now, chunks=whole.seal.chunks)
+    means.shelf.publish(whole.path, file, receipt)
+    clear(whole.path.parent, whole.path.stem)
 
 
 def _meter(file: ManifestFile, shelf: Shelf) -> Meter:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from windlass.errors import IllegalMove, WindlassError
+from windlass.errors import IllegalMove, StateFailure, WindlassError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import step
 from windlass.jobs.states import FAIL, FINISH, START, YIELD, State
@@ -46,6 +47,13 @@ class Workshop:
     means: Callable[[Tools], Means]
 
 
+Work = Callable[[], None]
+
+
+def _nothing() -> None:
+    """Nothing is to be done."""
+
+
 @dataclass(eq=False, slots=True)
 class Running:
     """A pull that runs here."""
@@ -54,6 +62,13 @@ class Running:
     progress: Progress
     task: "asyncio.Task[None]"
     speed: Speed = field(default_factory=Speed)
+    then: Work = _nothing
+
+    def end(self, then: Work = _nothing) -> None:
+        """Have it end, and `then` done when it has; what was to be done before stays so if nothing else is."""
+        if then is not _nothing:
+            self.then = then
+        self.task.cancel()
 
 
 @dataclass(slots=True)
@@ -95,14 +110,29 @@ class Runner:
         self._deciding = asyncio.Lock()  # who ends a pull must not come between its job's START and its task
         self._ending = False
         self._threads = ThreadPoolExecutor(8, thread_name_prefix="windlass-disk")
+        self._clerks = ThreadPoolExecutor(4, thread_name_prefix="windlass-store")  # no dead disk holds these up
+        self._up = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run_loop, name="windlass-runner", daemon=True)
 
     # From any thread
 
     def start(self) -> None:
-        """Begin to run jobs; those that a dead process left are back in the queue by then, rightly counted."""
+        """Begin to run jobs; those that a dead process left are back in the queue by then, rightly counted.
+
+        Raises:
+            StateFailure: nothing can run here.
+        """
         self._reclaim()
         self._thread.start()
+        self._up.wait()
+        if self._failure:
+            raise StateFailure(f"Nothing can be transferred here: {self._failure}.") from self._failure
+
+    @property
+    def alive(self) -> bool:
+        """Whether jobs are looked after."""
+        return self._thread.is_alive()
 
     def poke(self) -> None:
         """Say that the store has changed."""
@@ -113,14 +143,16 @@ class Runner:
         """The pull of a job that runs here, or did until a short while ago."""
         return self._running.get(job_id) or self._recent.get(job_id)
 
-    def interrupt(self, job_id: str, timeout: float = 5.0) -> None:
-        """End a job's pull, if it runs here, and wait until it has ended; the store says already where the job goes.
+    def interrupt(self, job_id: str, then: Work = _nothing, timeout: float = 5.0) -> None:
+        """End a job's pull, if it runs here, and do `then` when it has ended; the store says already where it goes.
 
-        One that a dead disk holds up ends when the disk lets it; nobody waits for that.
+        Waits for both, but not for ever: what a dead disk holds up ends when the disk lets it.
         """
         if self._thread.is_alive():
             with suppress(TimeoutError):
-                asyncio.run_coroutine_threadsafe(self._interrupt_between_steps(job_id), self._loop).result(timeout)
+                asyncio.run_coroutine_threadsafe(self._interrupt(job_id, then), self._loop).result(timeout)
+        else:
+            then()
 
     def close(self, timeout: float = 5.0) -> None:
         """End all pulls; their jobs go back to the queue, for the next process to go on with."""
@@ -140,17 +172,25 @@ class Runner:
         finally:
             self._loop.close()
             self._threads.shutdown(wait=False)
+            self._clerks.shutdown(wait=False)
 
     async def _main(self) -> None:
-        network = self._workshop.network()
+        try:
+            network = self._workshop.network()
+        except Exception as error:
+            self._failure = error
+            return
+        finally:
+            self._up.set()
         try:
             for beat in itertools.takewhile(lambda _: not self._ending, itertools.count()):
                 self._poked.clear()
                 await self._tend(network, note=beat % _BEATS_TO_NOTE == 0)
                 await self._wait_a_beat()
         finally:
-            for job_id in list(self._running):
-                await self._interrupt(job_id)
+            for running in list(self._running.values()):
+                running.end(partial(self._yield, running.job.id))
+            await self._all_ended()
             network.close()
 
     async def _tend(self, network: Network, *, note: bool) -> None:
@@ -175,7 +215,8 @@ class Runner:
         queued, active = await self._in_thread(self._look)
         decision = step(queued, active, self.limits.max_jobs)
         for job_id in decision.stop:
-            await self._send_back(job_id)
+            if job_id in self._running:
+                self._running[job_id].end(partial(self._yield, job_id))
         for job in queued:
             if job.id in decision.start:
                 await self._begin(job, network)
@@ -223,13 +264,16 @@ class Runner:
             await pull(job.manifest, means, progress)
             await self._end(job, progress, FINISH)
         except asyncio.CancelledError:
+            await self._in_thread(self._store.progress, job.id, progress.downloaded)
             raise
         except WindlassError as error:
             await self._end(job, progress, FAIL, note=error.code, error_code=error.code, error_message=str(error))
         except Exception as error:
+            _log.exception("Job %s met a bug.", job.id)
             text = f"Something went wrong inside Windlass: {type(error).__name__}: {error}."
             await self._end(job, progress, FAIL, note=text, error_code="internal_error", error_message=text)
         finally:
+            await self._in_thread(self._running[job.id].then)
             self._retire(job.id)
             self._poked.set()
 
@@ -244,34 +288,30 @@ class Runner:
         with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands
             await self._in_thread(lambda: self._store.move(job.id, edge, downloaded=progress.downloaded, **changes))
 
-    async def _interrupt_between_steps(self, job_id: str) -> None:
+    async def _interrupt(self, job_id: str, then: Work) -> None:
         async with self._deciding:
-            await self._interrupt(job_id)
+            running = self._running.get(job_id)
+            if running:
+                running.end(then)
+        if running:
+            await asyncio.wait([running.task])
+        else:
+            await self._in_thread(then)
 
-    async def _interrupt(self, job_id: str) -> None:
-        running = self._running.get(job_id)
-        if running is None:
-            return
-        running.task.cancel()
-        await asyncio.wait([running.task])
-        await self._in_thread(self._store.progress, job_id, running.progress.downloaded)
-        if self._ending:
-            await self._yield(job_id)
+    async def _all_ended(self) -> None:
+        tasks = [running.task for running in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks)
 
-    async def _send_back(self, job_id: str) -> None:
-        if job_id in self._running:
-            await self._interrupt(job_id)
-            await self._yield(job_id)
-
-    async def _yield(self, job_id: str) -> None:
+    def _yield(self, job_id: str) -> None:
         with suppress(IllegalMove):
-            await self._in_thread(self._store.move, job_id, YIELD)
+            self._store.move(job_id, YIELD)
 
     async def _note_progress(self) -> None:
         for job_id, running in list(self._running.items()):
             progress = running.progress
             if not await self._in_thread(self._store.progress, job_id, progress.downloaded, progress.phase):
-                await self._interrupt(job_id)  # another process has paused or cancelled it
+                running.end()  # another process has paused or cancelled it
 
     def _in_thread(self, work: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
-        return self._loop.run_in_executor(self._threads, work, *args)
+        return self._loop.run_in_executor(self._clerks, work, *args)

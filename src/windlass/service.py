@@ -2,17 +2,19 @@
 
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing, suppress
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from platform import machine
 from typing import TYPE_CHECKING, Any, Self
 
 from windlass import names
-from windlass.errors import IllegalMove, InsufficientStorage
+from windlass.errors import IllegalMove, InsufficientStorage, StorageUnavailable
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, FOUND, PAUSE, RESUME, State
+from windlass.jobs.states import CANCEL, FOUND, PAUSE, RESUME, RETRY, Edge, State
 from windlass.library.disk import storage_errors
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
@@ -47,6 +49,7 @@ class Service:
         self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
         self._clock = clock
         self._opened = ExitStack()
+        self._admission = threading.Lock()  # between the look at the disk and the job that it was for
 
     def close(self) -> None:
         """Checkpoint what runs, and let go of everything."""
@@ -96,9 +99,10 @@ class Service:
         job = self.store.open_job(manifest.key)
         if (job is None or job.state not in _ACTIVE) and self._is_here(manifest):
             return self._view(self._record_found(manifest, job)), True
-        if job is None or job.state is State.FAILED:
-            self._make_room(manifest)
-        return self._view(self._go_on(job, manifest)), False
+        with self._admission:
+            job = self._go_on(self.store.open_job(manifest.key), manifest)
+        self.runner.poke()
+        return self._view(job), False
 
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
@@ -124,34 +128,33 @@ class Service:
 
     def pause(self, job_id: str) -> JobView:
         """Stop a job where it is. Raises JobNotFound, IllegalMove."""
-        if self.store.get(job_id).state is not State.PAUSED:
-            self.store.move(job_id, PAUSE)
-            self.runner.interrupt(job_id)
+        self._move(job_id, PAUSE, {State.PAUSED})
+        self.runner.interrupt(job_id)
         return self.job(job_id)
 
     def resume(self, job_id: str) -> JobView:
-        """Let a paused or failed job go on. Raises JobNotFound, IllegalMove."""
-        job = self.store.get(job_id)
-        if job.state is State.FAILED:
-            self.store.retry(job_id, job.manifest)
-        elif job.state not in _ACTIVE:
-            self.store.move(job_id, RESUME)
+        """Let a paused or failed job go on. Raises JobNotFound, IllegalMove, InsufficientStorage."""
+        with self._admission:
+            job = self.store.get(job_id)
+            if job.state in (State.PAUSED, State.FAILED):
+                self._make_room(job.manifest)
+            self._move(job_id, RETRY if job.state is State.FAILED else RESUME, _ACTIVE)
         self.runner.poke()
         return self.job(job_id)
 
     def cancel(self, job_id: str, *, keep_partial: bool = False) -> JobView:
         """End a job for good, and remove what it had brought so far. Raises JobNotFound, IllegalMove."""
-        if self.store.get(job_id).state is not State.CANCELLED:
-            job = self.store.move(job_id, CANCEL)
-            self.runner.interrupt(job_id)
-            if not keep_partial:
-                discard_partials(partial_names(job.manifest) - self._wanted_by_others(job), self.shelf)
+        job = self._move(job_id, CANCEL, {State.CANCELLED})
+        kept = partial_names(job.manifest) if keep_partial else self._wanted_by_others(job)
+        discard = partial(discard_partials, partial_names(job.manifest) - kept, self.shelf)
+        self.runner.interrupt(job_id, discard)
         return self.job(job_id)
 
     def health(self) -> Mapping[str, Any]:
         """One line of engine state."""
         running, queued = self.store.jobs({State.RUNNING}), self.store.jobs({State.QUEUED})
-        return {"jobs_running": len(running), "jobs_queued": len(queued)}
+        engine = "running" if self.runner.alive else "stopped"
+        return {"engine": engine, "jobs_running": len(running), "jobs_queued": len(queued)}
 
     # What the verbs share
 
@@ -159,24 +162,43 @@ class Service:
         endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
         return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
 
+    def _move(self, job_id: str, edge: Edge, there: Collection[State]) -> Job:
+        """Move a job; one that is `there` already, by somebody else's hand too, is where it should be."""
+        job = self.store.get(job_id)
+        if job.state in there:
+            return job
+        try:
+            return self.store.move(job_id, edge)
+        except IllegalMove:
+            job = self.store.get(job_id)
+            if job.state in there:
+                return job
+            raise
+
     def _go_on(self, job: Job | None, manifest: Manifest) -> Job:
+        """The job that brings a manifest in: a new one, or the open one, which goes on if it had stopped."""
+        if job and job.state in _ACTIVE:
+            return job
+        self._look_for_folder()
+        self._make_room(manifest)
         if job is None:
             job = self.store.add(manifest)
             self.store.progress(job.id, progress_of(manifest, self.shelf).downloaded)
-        else:
-            with suppress(IllegalMove):  # somebody else was faster: it goes on already
-                if job.state is State.FAILED:
-                    self.store.retry(job.id, manifest)
-                elif job.state is State.PAUSED:
-                    self.store.move(job.id, RESUME)
-        self.runner.poke()
+            return self.store.get(job.id)
+        if job.state is State.PAUSED:
+            return self._move(job.id, RESUME, _ACTIVE)
+        with suppress(IllegalMove):  # another process was faster: it goes on already
+            self.store.retry(job.id, manifest)
+            # The repository may have moved on since: what of the old files is not among the new ones serves nobody.
+            old = partial_names(job.manifest) - partial_names(manifest) - self._wanted_by_others(job)
+            discard_partials(old, self.shelf)
         return self.store.get(job.id)
 
     def _record_found(self, manifest: Manifest, job: Job | None) -> Job:
         publish_model(manifest, self.shelf)
         if job is None:
             return self.store.add_completed(manifest)
-        return self.store.move(job.id, FOUND, downloaded=manifest.total_size)
+        return self._move(job.id, FOUND, {State.COMPLETED, *_ACTIVE})
 
     def _is_here(self, manifest: Manifest) -> bool:
         """Whether every file is here and whole. Files of the right size are hashed, if that is done soon enough."""
@@ -239,9 +261,34 @@ class Service:
 
         return saved_token(self.settings.hf_token)
 
+    def _look_for_folder(self) -> None:
+        """Refuse to make a models folder anew that was there once: most often its disk is not mounted.
+
+        Raises:
+            StorageUnavailable: it is gone.
+        """
+        folder = self.settings.models_dir
+        if not folder.exists() and str(folder) in _lines(self._known_folders):
+            raise StorageUnavailable(
+                f"The models folder {folder} is gone.",
+                hint="Is its disk plugged in and mounted? If you removed the folder yourself, make it again.",
+            )
+
+    @property
+    def _known_folders(self) -> Path:
+        return self.settings.home / "models-folders"
+
+    def _make_folder(self) -> None:
+        folder = self.settings.models_dir
+        self._look_for_folder()
+        with storage_errors("making the models folder", folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            if str(folder) not in _lines(self._known_folders):
+                with self._known_folders.open("a", encoding="utf-8") as file:
+                    file.write(f"{folder}\n")
+
     def _means(self, tools: "Tools") -> Means:
-        with storage_errors("making the models folder", self.settings.models_dir):
-            self.settings.models_dir.mkdir(parents=True, exist_ok=True)
+        self._make_folder()
         token = self._hub_token()
         headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}
         return Means(self.shelf, tools, self.settings.hf_endpoint, self._clock, lambda: headers)
@@ -252,3 +299,10 @@ class Service:
         from windlass.transfer.wire import Wire
 
         return Wire(authorities(self.settings.ca_file), proxy_for, Patience())
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []

@@ -45,12 +45,14 @@ def _path(text: str) -> Path:
 def _address(text: str) -> str:
     if not re.match(r"https?://[^/]+", text):
         raise ValueError("an address starts with http:// or https://")
+    if "@" in text.partition("//")[2].partition("/")[0]:
+        raise ValueError("an address is without user and password; a token goes into HF_TOKEN")
     return text.rstrip("/")
 
 
 def _catalog(text: str) -> str:
     """An HTTP address, or a folder of `owner/name/model.yaml`."""
-    return text.rstrip("/") if re.match(r"https?://[^/]+", text) else str(_path(text))
+    return _address(text) if re.match(r"https?://[^/]+", text) else str(_path(text))
 
 
 def _natural(text: str | int) -> int:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from windlass.hub.limits import backoff, pace, rate_limit, retry_after, wait_when_limited
+from windlass.hub.limits import backoff, pace, wait_when_limited
+from windlass.ratelimit import rate_limit, retry_after
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

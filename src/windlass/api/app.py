@@ -1,7 +1,6 @@
 """Puts the REST face together."""
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import Collection
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -16,14 +15,8 @@ from windlass.service import Service
 
 
 def create_app(service: Service, hosts: Collection[str] = ()) -> FastAPI:
-    """The app over a service, whose runner starts and ends with it; `hosts` are names that we are known by."""
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        service.runner.start()
-        yield
-
-    app = FastAPI(title="Windlass", version=__version__, lifespan=lifespan, redirect_slashes=False)
+    """The app over a service, whose runner somebody else starts; `hosts` are names that we are known by."""
+    app = FastAPI(title="Windlass", version=__version__, redirect_slashes=False)
     app.state.service = service
     app.include_router(lmstudio.router)
     app.include_router(own.router)

@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from windlass.api.errors import refuse
-from windlass.errors import InvalidRequest
 from windlass.manifest import Format
 
 LARGEST = 64 * 1024
@@ -54,23 +53,32 @@ async def read_download(request: Request) -> DownloadRequest:
     return DownloadRequest(model, (quantization or "").strip() or None, wanted)
 
 
-async def read_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object.
+async def read_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
+    """The body as a JSON object; an `optional` one that is empty is an empty object.
 
     Raises:
         Refused: it is too large, not JSON, or no object.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not optional:
+        raise _not_json()
+    text = await _read_bounded(request)
+    if optional and not text:
+        return {}
     if kind != "application/json":
-        message = "Send the request as JSON, with the header 'Content-Type: application/json'"
-        raise Refused(refuse(415, message, "unsupported_media_type"))
+        raise _not_json()
     try:
-        raw = json.loads(await _read_bounded(request))
+        raw = json.loads(text)
     except (ValueError, RecursionError):
         raw = None
     if not isinstance(raw, dict):
         raise Refused(refuse(400, "The body is not a JSON object", "invalid_model", param="model"))
     return raw
+
+
+def _not_json() -> Refused:
+    message = "Send the request as JSON, with the header 'Content-Type: application/json'"
+    return Refused(refuse(415, message, "unsupported_media_type"))
 
 
 async def _read_bounded(request: Request) -> bytes:
@@ -81,16 +89,3 @@ async def _read_bounded(request: Request) -> bytes:
             raise Refused(refuse(413, f"The body is larger than {LARGEST} bytes", "body_too_large"))
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def natural(text: str | None, name: str, default: int, most: int) -> int:
-    """A query parameter that is a whole number from 1 to `most`.
-
-    Raises:
-        InvalidRequest: it is not.
-    """
-    if text is None:
-        return default
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise InvalidRequest(f"'{name}' is a whole number from 1 to {most}.", param=name)
-    return int(text)

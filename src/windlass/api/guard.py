@@ -44,7 +44,7 @@ class Guard:
         if not self._is_ours(host):
             return f"This server is not {host!r}. Ask it by localhost or by its address.", "host_not_allowed"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _netloc(origin) != host.lower():
             return f"Pages of {origin!r} may not use this server.", "origin_not_allowed"
         return None
 
@@ -55,6 +55,13 @@ class Guard:
         except ValueError:
             return False
         return name in self._hosts or _is_address(name)
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _is_address(name: str) -> bool:

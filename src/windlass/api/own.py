@@ -40,5 +40,5 @@ def resume(job_id: str, service: Behind) -> JSONResponse:
 @router.post("/jobs/{job_id}/cancel", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
 async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse:
     """End a job for good; its partial files go too, unless `{"keep_partial": true}` is sent."""
-    keep = (await read_object(request)).get("keep_partial") is True if await request.body() else False
+    keep = (await read_object(request, optional=True)).get("keep_partial") is True
     return JSONResponse(job_detail(await run_in_threadpool(service.cancel, job_id, keep_partial=keep)))

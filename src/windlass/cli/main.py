@@ -202,8 +202,16 @@ def _act(job_id: str, action: str) -> None:
 
     with backend(_settings()) as behind:
         job = behind.act(job_id, action)
+        if action == "resume" and not behind.elsewhere:
+            _say_aside(
+                "No server runs, so the job waits in the queue. Start one: windlass serve; or windlass get MODEL."
+            )
     done, total = words.size(job["downloaded_bytes"]), words.size(job["total_size_bytes"])
     sys.stdout.write(f"{job_id} {job.get('error_code') or job['status']} {done} of {total}\n")
+
+
+def _say_aside(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def main() -> None:

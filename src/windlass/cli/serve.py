@@ -14,6 +14,7 @@ def serve(settings: Settings) -> None:
         InvalidRequest: the port cannot be had.
     """
     with Service(settings) as service:
+        service.runner.start()  # before anybody can ask: what is wrong with the state is said here
         app = create_app(service, hosts=(settings.host,))
         listening = Listening(app, settings.host, settings.port)
         service.presence.serve(listening.url)

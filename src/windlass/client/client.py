@@ -70,6 +70,8 @@ class Client:
         """
         try:
             response = self._http.request(method, path, **options)
+        except httpx2.ReadTimeout as error:
+            raise ServerFailure(f"{self.url} took too long to answer.", status=0, remote_code=None) from error
         except httpx2.HTTPError as error:
             raise ServerUnreachable(
                 f"No server answers at {self.url} ({error}).", hint="Start one: windlass serve"

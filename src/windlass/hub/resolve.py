@@ -192,18 +192,22 @@ class Resolver:
 
     def _first_base(self, model: CatalogModel, sources: list[HubSource], wish: Wish) -> _Found:
         """The first base, best guess first, that has what is wished for. Listings are asked for one by one."""
-        refused: list[ModelNotFound | ModelGated] = []
+        refused: list[ModelNotFound | ModelGated | HubError] = []
+        answered = False
         labels: dict[str, int] = dict.fromkeys(stated_labels(sources), 0)
         for candidate in in_order(sources, wish.quantization, wish.prefer, self._first)[:_MOST_LOOKUPS]:
             try:
                 found = self._base(candidate.source, wish, labels)
-            except (ModelNotFound, ModelGated) as error:
+            except (ModelNotFound, ModelGated, HubError) as error:
                 refused.append(error)
                 continue
             if found is not None:
                 return replace(found, warnings=tuple(error.message for error in refused))
-        if refused:
-            raise refused[0]
+            answered = True
+        # A base that failed may have what is wished for; one that is gone or closed has not, where others answered.
+        broken = [error for error in refused if isinstance(error, HubError)]
+        if broken or (refused and not answered):
+            raise (broken or refused)[0]
         if not wish.quantization:
             raise ModelNotFound(f"{model.entry.id} names no base that can be fetched{_as(wish.prefer)}.")
         what = f"{model.entry.id} does not come in {wish.quantization}{_as(wish.prefer)}."

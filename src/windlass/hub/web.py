@@ -18,7 +18,8 @@ from urllib.parse import urljoin, urlsplit
 
 from windlass import __version__
 from windlass.errors import HubError, HubRateLimited, HubUnreachable, TLSFailure, WindlassError
-from windlass.hub.limits import LONGEST_WAIT, TRIES, backoff, pace, retry_after, wait_when_limited
+from windlass.hub.limits import LONGEST_WAIT, TRIES, backoff, pace, wait_when_limited
+from windlass.ratelimit import retry_after
 
 if TYPE_CHECKING:
     import httpx2

@@ -22,7 +22,7 @@ class Request:
     url: str
     first: int = 0
     last: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     trusted: bool = True
 
 

@@ -208,12 +208,37 @@ def exists(folder: Path, name: str) -> bool:
     return (folder / f"{name}.part").exists()
 
 
-def discard(folder: Path, name: str) -> None:
-    """Remove a partial and what lies beside it."""
-    for suffix in (".ledger", ".ledger~", ".whole", ".whole~", ".part"):
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold a sealed partial for as long as it is being published; False where somebody else has published it."""
+    with disk_errors(path):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            fd = -1
+    try:
+        if fd >= 0:
+            fcntl.flock(fd, fcntl.LOCK_EX)  # whoever has it publishes it right now: soon done
+        yield fd >= 0 and _is_at(fd, path)
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def clear(folder: Path, name: str) -> None:
+    """Remove what lies beside a partial that has been published; a new one of the same name may be there already."""
+    for suffix in (".ledger", ".ledger~", ".whole", ".whole~"):
         path = folder / f"{name}{suffix}"
         with disk_errors(path):
             path.unlink(missing_ok=True)
+
+
+def discard(folder: Path, name: str) -> None:
+    """Remove a partial and what lies beside it."""
+    clear(folder, name)
+    path = folder / f"{name}.part"
+    with disk_errors(path):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -253,8 +278,15 @@ def _locked(fd: int, path: Path) -> bool:
     """Lock for writing, and make sure that the locked file is still the one at `path` (a publish may have moved it)."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return _is_at(fd, path)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
         return os.fstat(fd).st_ino == path.stat().st_ino
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         return False
 
 

@@ -7,14 +7,13 @@ that it is the range that was asked for, of a file of the size that the listing 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 
 from windlass.errors import ModelGated, ModelNotFound, SourceFailure, WindlassError
+from windlass.ratelimit import rate_limit, retry_after
 from windlass.transfer.network import Head
 
 _CONTENT_RANGE = re.compile(r"bytes\s+(\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.IGNORECASE)
-_RATE_LIMIT = re.compile(r";\s*r\s*=\s*(\d+)\s*;\s*t\s*=\s*(\d+)")
 _YEAR = 31_536_000.0  # seconds; whoever asks for more says "never", and a float must not become infinite
 
 
@@ -91,17 +90,12 @@ def judge(head: Head, asked: Asked, now: float) -> Verdict:
 
 
 def wait_asked_for(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds of `Retry-After` (RFC 9110 §10.2.3), else of a spent `RateLimit` (the Hub's `"api";r=0;t=55`)."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return min(_YEAR, float(text))
-    if text:
-        try:
-            return min(_YEAR, max(0.0, parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp() - now))
-        except (ValueError, OverflowError):
-            return None
-    limit = _RATE_LIMIT.search(headers.get("ratelimit", ""))
-    return min(_YEAR, float(limit[2])) if limit and limit[1] == "0" else None
+    """Seconds of `Retry-After`, else of a `RateLimit` that is spent; None where neither says."""
+    asked = retry_after(headers, datetime.fromtimestamp(now, UTC))
+    if asked is None:
+        left, reset = rate_limit(headers) or (1, 0)
+        asked = None if left else float(reset)
+    return None if asked is None else min(_YEAR, asked)
 
 
 def _judge_part(headers: Mapping[str, str], asked: Asked) -> Verdict:

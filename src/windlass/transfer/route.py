@@ -6,7 +6,7 @@ https, never into a private network unless the endpoint itself is there, and the
 
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
 from windlass.errors import UnsafeRedirect
@@ -20,7 +20,7 @@ class Address:
     """An address to ask at. `redirected` ones may expire; those not `trusted` must turn out to be public."""
 
     url: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     redirected: bool = False
     trusted: bool = True
     hops: int = 0

@@ -1,0 +1,171 @@
+"""RESULTS.md: ratios first, then what they are made of. Only what was measured."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from benchmarks.content import GIB, MIB
+from benchmarks.scenarios import Scenario
+from benchmarks.trials import Recovery, Trial
+
+_ACCIDENTS = {"killed": "killed", "finished file": "in a finished file", "partial file": "in a killed run's partial"}
+
+
+@dataclass(slots=True)
+class Results:
+    """All that one run of the harness found out."""
+
+    date: str
+    machine: Mapping[str, str]
+    versions: Mapping[str, str]
+    rounds: int
+    scenarios: list[Scenario] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    trials: list[Trial] = field(default_factory=list)
+    recoveries: list[Recovery] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+def ratios(trials: Sequence[Trial], first: str, other: str) -> list[float]:
+    """Wall time of `first` over that of `other`, for each round in which both did what they should."""
+    walls = {(trial.tool, trial.round): trial.usage.wall for trial in trials if trial.right}
+    rounds = sorted({number for tool, number in walls if tool == first and (other, number) in walls})
+    return [walls[first, number] / walls[other, number] for number in rounds]
+
+
+def render(results: Results) -> str:
+    """The whole page, in Markdown."""
+    parts = [_heading(results), _ratio_table(results), _machine(results)]
+    for scenario in results.scenarios:
+        trials = [trial for trial in results.trials if trial.scenario == scenario.key]
+        recoveries = [recovery for recovery in results.recoveries if recovery.scenario == scenario.key]
+        parts.append(_section(scenario, results.sizes[scenario.key], trials, recoveries))
+    return "\n\n".join(part for part in [*parts, _skipped(results)] if part) + "\n"
+
+
+def _heading(results: Results) -> str:
+    return f"""# Results of `make bench`
+
+{results.date}, {results.rounds} rounds. Written by the harness; nothing here is from another run.
+
+`windlass get` always verifies: sha256 or git's sha1 of every file, before it gets its final name, and it flushes the
+file to the disk first. None of the other tools flushes. Every tool starts as a person starts it, imports included, with
+nothing from earlier runs, and asks the hub, which redirects to a CDN at another port; both are one nginx on the same
+machine. The tools take turns (A B C, A B C, …); before each run everything is flushed, which is not timed. `hf` runs
+with `HF_HUB_DISABLE_XET=1`: its other protocol needs a server that is not to be had. aria2c allocates by fallocate; with
+its default it writes every byte twice."""
+
+
+def _ratio_table(results: Results) -> str:
+    """Windlass's wall time over each other tool's."""
+    raced = [(s, trials) for s in results.scenarios if (trials := _of(results, s)) and s.key != "0"]
+    if not raced:
+        return ""
+    others = list(dict.fromkeys(tool.name for scenario, _ in raced for tool in scenario.tools[1:]))
+    rows = [
+        [f"({scenario.key}) {scenario.title}", *(_ratio(trials, scenario.tools[0].name, other) for other in others)]
+        for scenario, trials in raced
+    ]
+    return (
+        "## Ratios\n\nWall time of `windlass get` over that of the tool; the median of the rounds' own ratios, the least "
+        "and the most in brackets. Below 1 Windlass is faster.\n\n" + _table(["", *others], rows)
+    )
+
+
+def _ratio(trials: Sequence[Trial], first: str, other: str) -> str:
+    found = ratios(trials, first, other)
+    if not found:
+        return "–"
+    spread = f" ({min(found):.2f}–{max(found):.2f})" if len(found) > 1 else " (1 round)"
+    return f"**{median(found):.2f}**{spread}"
+
+
+def _machine(results: Results) -> str:
+    lines = [f"- {name}: {value}" for name, value in {**results.machine, **results.versions}.items()]
+    return "## Machine and versions\n\n" + "\n".join(lines)
+
+
+def _section(scenario: Scenario, size: int, trials: Sequence[Trial], recoveries: Sequence[Recovery]) -> str:
+    parts = [f"## ({scenario.key}) {scenario.title}", scenario.remark]
+    if trials:
+        parts.append(_trial_table(scenario, size, trials))
+    if recoveries:
+        parts.append(_recovery_table(scenario, size, recoveries))
+    return "\n\n".join(part for part in [*parts, _failures(trials)] if part)
+
+
+def _trial_table(scenario: Scenario, size: int, trials: Sequence[Trial]) -> str:
+    per_gib = size >= 16 * MIB  # what a start takes must not be blown up to a gibibyte
+    head = ["", "verified", "wall, s", f"CPU, s{' per GiB' if per_gib else ''}", "peak RSS, MiB", "answers", "rounds"]
+    rows = []
+    for tool in scenario.tools:
+        mine = [trial for trial in trials if trial.tool == tool.name and trial.right]
+        if not mine:
+            continue
+        cpu = [trial.usage.cpu / (size / GIB if per_gib else 1) for trial in mine]
+        rows.append(
+            [
+                tool.name,
+                "yes" if tool.verified else "no" if tool.fetches else "",
+                _spread([trial.usage.wall for trial in mine], 2),
+                _spread(cpu, 2),
+                _spread([trial.usage.peak / MIB for trial in mine], 0),
+                f"{median(trial.traffic.answers for trial in mine):.0f}",
+                str(len(mine)),
+            ]
+        )
+    return _table(head, rows)
+
+
+def _recovery_table(scenario: Scenario, size: int, recoveries: Sequence[Recovery]) -> str:
+    """For each accident: what came again, and whether the file is right in the end."""
+    tables = []
+    for accident in dict.fromkeys(recovery.accident for recovery in recoveries):
+        rows = [
+            _recovery_row(tool.name, size, mine)
+            for tool in scenario.tools
+            if (mine := [one for one in recoveries if (one.tool, one.accident) == (tool.name, accident)])
+        ]
+        head = ["", "first run, MiB", "second run, MiB", "fetched twice, MiB", "second run, s", "exit", "right in the end"]
+        tables.append(f"### {_ACCIDENTS[accident].capitalize()}\n\n" + _table(head, rows))
+    return "\n\n".join(tables)
+
+
+def _recovery_row(name: str, size: int, mine: Sequence[Recovery]) -> list[str]:
+    right = sum(one.right for one in mine)
+    untouched = sum(not one.damaged for one in mine)
+    return [
+        name,
+        _spread([one.before / MIB for one in mine], 0),
+        _spread([one.after / MIB for one in mine], 0),
+        _spread([max(one.before + one.after - size, 0) / MIB for one in mine], 0),
+        _spread([one.wall for one in mine], 2),
+        ", ".join(str(code) for code in sorted({one.code for one in mine})),
+        f"{right} of {len(mine)}" + (f" ({untouched} had nothing to damage)" if untouched else ""),
+    ]
+
+
+def _failures(trials: Iterable[Trial]) -> str:
+    failed = [trial for trial in trials if not trial.right]
+    return "\n".join(
+        f"- Not counted: {trial.tool}, round {trial.round + 1}, ended {trial.usage.code}: `{trial.usage.said[:200]}`"
+        for trial in failed
+    )
+
+
+def _skipped(results: Results) -> str:
+    return "## Not measured\n\n" + "\n".join(f"- {line}" for line in results.skipped) if results.skipped else ""
+
+
+def _of(results: Results, scenario: Scenario) -> list[Trial]:
+    return [trial for trial in results.trials if trial.scenario == scenario.key]
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    middle = f"{median(values):.{digits}f}"
+    return f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})" if len(values) > 1 else middle
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,191 @@
+"""What is fetched over which network, by which tools: the numbers that a reader of the results needs to know."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import content, tools
+from benchmarks.content import GIB, MIB, Repository
+from benchmarks.origin import Network
+from benchmarks.tools import Tool
+
+Build = Callable[[Path], Repository]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A row of runs. `key` chooses it on the command line.
+
+    Attributes:
+        build: writes what is fetched below a folder.
+        tools: in the order in which they take turns; the first is the one that is compared.
+        once: names of tools so slow here that they run in the first round only.
+        settings: more of the environment, for Windlass.
+        remark: what a reader must know to read the figures right.
+    """
+
+    key: str
+    title: str
+    network: Network
+    build: Build
+    tools: tuple[Tool, ...]
+    once: frozenset[str] = frozenset()
+    settings: Mapping[str, str] = field(default_factory=dict)
+    remark: str = ""
+
+
+_ALL = (
+    tools.WINDLASS,
+    tools.CURL,
+    tools.CURL_SHA256SUM,
+    tools.ARIA2C,
+    tools.ARIA2C_CHECKED,
+    tools.HF,
+)
+_RATE = 20_000_000
+_STEADY_RATE = 50_000_000
+
+
+def races(shrink: int) -> list[Scenario]:
+    """Who is faster, and at what price. Sizes are divided by `shrink`."""
+    return [_unlimited(shrink), _over_tls(shrink), _limited(shrink), _delayed(shrink), _many(shrink), _shards(shrink)]
+
+
+def start() -> Scenario:
+    """What a command takes when there is next to nothing to transfer."""
+    return Scenario(
+        "0",
+        "Next to nothing to fetch: a model of 1 byte, and `--help`",
+        Network(),
+        lambda root: content.gguf(root, "Speck-GGUF", 1),
+        (tools.WINDLASS, tools.CURL, tools.HF, tools.WINDLASS_HELP, tools.HF_HELP, tools.PYTHON),
+        remark="For `windlass get` this is everything but the transfer. `python -c pass` is the floor of both Pythons.",
+    )
+
+
+def resume(shrink: int) -> Scenario:
+    """What SIGKILL costs."""
+    return Scenario(
+        "6",
+        f"SIGKILL at half of {_size(512 * MIB // shrink)}, then the same command again",
+        Network(rate=_STEADY_RATE),
+        lambda root: content.gguf(root, "Resume-GGUF", 512 * MIB // shrink),
+        (
+            tools.WINDLASS,
+            tools.CURL,
+            tools.CURL_CONTINUE,
+            tools.ARIA2C_CONTINUE,
+            tools.ARIA2C_CONTINUE_CHECKED,
+            tools.HF,
+        ),
+        remark=(
+            f"Each connection gets {_STEADY_RATE // 10**6} MB/s, so that little is under way in the kernel at the kill. "
+            "Half is when the process has handed half of the file's size to write calls. Bytes are those that nginx "
+            "sent in both runs."
+        ),
+    )
+
+
+def damage(shrink: int) -> Scenario:
+    """What one flipped byte costs, in a finished file and in a half one."""
+    return Scenario(
+        "7",
+        f"One byte of {_size(512 * MIB // shrink)} flipped on disk, then the same command again",
+        Network(rate=_STEADY_RATE),
+        lambda root: content.gguf(root, "Damage-GGUF", 512 * MIB // shrink),
+        (
+            tools.WINDLASS,
+            tools.CURL,
+            tools.CURL_CONTINUE,
+            tools.CURL_CONTINUE_SHA256SUM,
+            tools.ARIA2C_CONTINUE,
+            tools.ARIA2C_CONTINUE_CHECKED,
+            tools.HF,
+        ),
+        remark=(
+            "The file keeps its size and its time of change, as when a disk errs. `windlass verify --repair`, which "
+            "is to look at finished models and mend them by chunk, does not exist yet and was not measured."
+        ),
+    )
+
+
+def _unlimited(shrink: int) -> Scenario:
+    size = 2 * GIB // shrink
+    return Scenario(
+        "1",
+        f"{_size(size)}, no limit, plain HTTP",
+        Network(),
+        lambda root: content.gguf(root, "Large-GGUF", size),
+        _ALL,
+    )
+
+
+def _over_tls(shrink: int) -> Scenario:
+    size = 2 * GIB // shrink
+    return Scenario(
+        "1t",
+        f"{_size(size)}, no limit, TLS (HTTP/1.1)",
+        Network(tls=True),
+        lambda root: content.gguf(root, "Large-GGUF", size),
+        _ALL,
+    )
+
+
+def _limited(shrink: int) -> Scenario:
+    size = GIB // shrink
+    return Scenario(
+        "2",
+        f"{_size(size)}, {_RATE // 10**6} MB/s per connection",
+        Network(rate=_RATE),
+        lambda root: content.gguf(root, "Limited-GGUF", size),
+        _ALL,
+        once=frozenset({tools.CURL.name, tools.CURL_SHA256SUM.name, tools.HF.name}),
+        settings={"WINDLASS_CONNECTIONS": "16"},
+        remark=(
+            "Windlass may use 16 connections here, as aria2c does; its default is 8. What uses one connection is "
+            "bound by it and runs once."
+        ),
+    )
+
+
+def _delayed(shrink: int) -> Scenario:
+    size = 256 * MIB // shrink
+    return Scenario(
+        "3",
+        f"{_size(size)}, 100 ms before each answer",
+        Network(delay=0.1),
+        lambda root: content.gguf(root, "Delayed-GGUF", size),
+        _ALL,
+        remark="The delay is nginx's, once for each answer (hub and CDN alike), not for each packet.",
+    )
+
+
+def _many(shrink: int) -> Scenario:
+    count = max(1_500 // shrink, 9)
+    return Scenario(
+        "4",
+        f"{count} files of 1 to 200 KB (MLX), 20 ms before each answer",
+        Network(delay=0.02),
+        lambda root: content.mlx(root, "Many-MLX-4bit", count),
+        _ALL,
+        remark=(
+            "Two thirds are LFS files behind a redirect to the CDN, a third git files behind one to the hub itself. "
+            "The delay is nginx's, once for each answer. curl and aria2c are handed the list of addresses; `windlass` "
+            "and `hf` ask for it. curl runs `--parallel` with its default of 50 at a time, aria2c 16 at a time."
+        ),
+    )
+
+
+def _shards(shrink: int) -> Scenario:
+    size = 256 * MIB // shrink
+    return Scenario(
+        "5",
+        f"8 shards of {_size(size)} at once, no limit",
+        Network(),
+        lambda root: content.gguf(root, "Shards-GGUF", size, shards=8),
+        _ALL,
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size // GIB} GiB" if size >= GIB and size % GIB == 0 else f"{size // MIB} MiB"
