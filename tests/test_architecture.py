@@ -52,8 +52,8 @@ NARROW = {
     "presence": {"errors"},
     "listening": {"errors"},
     "names": {"errors", "settings"},
-    "hub": {"errors", "manifest", "names", "quantization"},
-    "transfer": {"errors"},
+    "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
+    "transfer": {"errors", "ratelimit"},
     "library": {"errors", "manifest", "quantization"},
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.

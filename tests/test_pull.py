@@ -250,6 +250,7 @@ def test_a_file_that_another_brings_in_meanwhile_is_taken_as_it_is(means: Means,
         while len(set(network_of(means).asked)) < 2:
             await asyncio.sleep(0)
         put(shelf, {first.path: SHARDS[first.path]})
+        assert shelf.adopt(first)
         other.close()
         discard_partials([name], shelf)
         await own

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -368,6 +369,37 @@ def test_room_is_counted_with_what_is_promised_to_others(make: Make, hub: Hub, m
     assert service.download(REPO, "Q8_0")[0].job.state in ACTIVE
 
 
+def test_room_is_promised_once_however_many_ask(make: Make, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six requests at the same moment, room for one: one is taken, and the others are told that there is none."""
+    repos = [f"o/M{n}-GGUF" for n in range(6)]
+    for repo in repos:
+        hub.add(repo, {"M-Q4_K_M.gguf": Q4})
+    service = make(min_free=0)
+    monkeypatch.setattr(service, "_free_space", lambda: len(Q4) + len(Q4) // 2)
+
+    def ask(repo: str) -> bool:
+        try:
+            service.download(repo)
+        except InsufficientStorage:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(ask, repos)) == [False] * 5 + [True]
+
+
+def test_what_is_paused_asks_for_room_before_it_goes_on(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room may have gone to somebody else in the meantime."""
+    service = make(min_free=0)
+    job = service.download(REPO)[0].job
+    service.pause(job.id)
+    monkeypatch.setattr(service, "_free_space", lambda: 0)
+    for again in (lambda: service.resume(job.id), lambda: service.download(REPO)):
+        with pytest.raises(InsufficientStorage):
+            again()
+    assert service.job(job.id).job.state is State.PAUSED
+
+
 def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that was nearly done may go on on a nearly full disk."""
     bring(service)
@@ -481,7 +513,7 @@ def test_a_running_job_is_paused_and_goes_on_where_it_stopped(service: Service, 
     service.resume(job.id)
     finish(service, job.id)
     assert hub.sent("Long-Q4_K_M.gguf") <= 2_048_004 + 1_000_000 - before + 300_000
-    assert service.health() == {"jobs_running": 0, "jobs_queued": 0}
+    assert service.health() == {"engine": "running", "jobs_running": 0, "jobs_queued": 0}
 
 
 def test_health_counts(service: Service) -> None:
@@ -489,7 +521,7 @@ def test_health_counts(service: Service) -> None:
     job = service.download(REPO)[0].job
     service.download(REPO, "Q8_0")
     service.store.move(job.id, START)
-    assert service.health() == {"jobs_running": 1, "jobs_queued": 1}
+    assert service.health() == {"engine": "stopped", "jobs_running": 1, "jobs_queued": 1}
 
 
 def test_parts_that_are_not_asked_for_are_not_made(make: Make, tmp_path: Path) -> None:

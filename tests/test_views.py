@@ -57,7 +57,7 @@ def progress(kept: int = 1000, phase: Phase = Phase.TRANSFERRING) -> Progress:
 
 def test_a_job_that_transfers_is_as_in_the_seed() -> None:
     """Field for field, with the contract's `phase` beside them."""
-    body = job_body(JobView(JOB, progress(), 500.0, CREATED + 10))
+    body = job_body(JobView(JOB, progress(), 500.0, CREATED + 10, live=True))
     assert body == {
         "job_id": "job_493c7c9ded",
         "status": "downloading",
@@ -184,7 +184,7 @@ def test_what_is_shown_never_goes_down_while_a_pull_ends(notes: list[tuple[State
     for step, count in enumerate(sorted(kept)):
         next(iter(now.files.values())).kept = count
         state = states[step % len(states)]
-        shown = JobView(replace(JOB, state=state, downloaded=noted), now).downloaded
+        shown = JobView(replace(JOB, state=state, downloaded=noted), now, live=True).downloaded
         assert shown >= last
         assert shown == now.downloaded or state is not State.RUNNING
         last, noted = shown, now.downloaded if step % 2 else noted

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import uvicorn
 
-from windlass.errors import InvalidRequest, StateFailure
+from windlass.errors import StateFailure
 
 
 class Listening:
@@ -23,7 +23,7 @@ class Listening:
         grace: seconds that answers under way get at the end.
 
     Raises:
-        InvalidRequest: the port cannot be had.
+        StateFailure: the port cannot be had, or the app does not start.
     """
 
     def __init__(self, app: Any, host: str = "127.0.0.1", port: int = 0, *, grace: int = 2) -> None:
@@ -102,7 +102,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=512)
     except (OSError, OverflowError) as error:
         hint = "Choose another with --port; 0 takes any free one."
-        raise InvalidRequest(f"Nothing can listen at {host}:{port}: {error}.", hint=hint, param="port") from error
+        raise StateFailure(f"Nothing can listen at {host}:{port}: {error}.", hint=hint) from error
     # Accepted connections inherit it. Without it Nagle's algorithm and delayed acknowledgements cost 40 ms an answer.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

@@ -10,6 +10,7 @@ import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,7 +21,7 @@ from typing import Any
 from windlass.errors import IllegalMove, StateFailure, WindlassError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import step
-from windlass.jobs.states import FAIL, FINISH, START, YIELD, State
+from windlass.jobs.states import FAIL, FINISH, START, YIELD, Edge, State
 from windlass.jobs.store import Store
 from windlass.library.shelf import Shelf
 from windlass.presence import Presence
@@ -32,6 +33,7 @@ from windlass.transfer.target import Tools
 
 BEAT = 0.25  # seconds between samples of the speed
 _REMEMBERED = 50  # pulls that ended, whose counters are still to be seen
+_LOGGED = 100  # lines that one pull has to say
 _IDLE = 1.0  # seconds between looks at the store when nothing runs here and nobody pokes
 _BEATS_TO_NOTE = 4  # every so many, how far each job is goes into the store
 
@@ -63,6 +65,16 @@ class Running:
     task: "asyncio.Task[None]"
     speed: Speed = field(default_factory=Speed)
     then: Work = _nothing
+    ended: bool = False
+    log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LOGGED))
+    _heard: dict[str, str] = field(default_factory=dict)
+
+    def listen(self, at: float) -> None:
+        """Take down what the transfer has to say; `at` is Unix time."""
+        for path, meter in self.progress.files.items():
+            if meter.note and self._heard.get(path) != meter.note:
+                self._heard[path] = meter.note
+                self.log.append((at, f"{path}: {meter.note}"))
 
     def end(self, then: Work = _nothing) -> None:
         """Have it end, and `then` done when it has; what was to be done before stays so if nothing else is."""
@@ -123,7 +135,7 @@ class Runner:
         Raises:
             StateFailure: nothing can run here.
         """
-        self._reclaim()
+        self.reclaim()
         self._thread.start()
         self._up.wait()
         if self._failure:
@@ -197,7 +209,7 @@ class Runner:
         """Look after the jobs once. A full disk may keep the store from being written: that must not end the runner."""
         try:
             if note:
-                await self._in_thread(self._reclaim)
+                await self._in_thread(self.reclaim)
                 await self._note_progress()
             async with self._deciding:
                 await self._take_step(network)
@@ -210,6 +222,7 @@ class Runner:
         now = self._loop.time()
         for running in self._running.values():
             running.speed.sample(now, running.progress.downloaded)
+            running.listen(time.time())
 
     async def _take_step(self, network: Network) -> None:
         queued, active = await self._in_thread(self._look)
@@ -227,8 +240,8 @@ class Runner:
         mine = [job for job in queued if (self.only is None or job.id in self.only) and job.id not in self._running]
         return mine, self._store.jobs({State.RUNNING}) if mine or self._running else []
 
-    def _reclaim(self) -> None:
-        """Jobs whose process is gone go back to the queue."""
+    def reclaim(self) -> None:
+        """Put jobs whose process is gone back into the queue, rightly counted. From any thread."""
         for job in self._store.jobs({State.RUNNING}):
             if job.id not in self._running and (
                 job.owner == self._presence.name or not self._presence.is_alive(job.owner)
@@ -262,31 +275,40 @@ class Runner:
         try:
             means = await self._in_thread(self._workshop.means, tools)
             await pull(job.manifest, means, progress)
-            await self._end(job, progress, FINISH)
+            await self._end(job, FINISH, downloaded=progress.downloaded)
         except asyncio.CancelledError:
-            await self._in_thread(self._store.progress, job.id, progress.downloaded)
+            await self._in_thread(self._store.settle, job.id, progress.downloaded, progress.phase)
             raise
         except WindlassError as error:
-            await self._end(job, progress, FAIL, note=error.code, error_code=error.code, error_message=str(error))
+            await self._fail(job, progress, error.code, str(error))
         except Exception as error:
             _log.exception("Job %s met a bug.", job.id)
             text = f"Something went wrong inside Windlass: {type(error).__name__}: {error}."
-            await self._end(job, progress, FAIL, note=text, error_code="internal_error", error_message=text)
+            await self._fail(job, progress, "internal_error", text)
         finally:
-            await self._in_thread(self._running[job.id].then)
+            if self._running[job.id].then is not _nothing:
+                await self._in_thread(self._running[job.id].then)
             self._retire(job.id)
             self._poked.set()
 
     def _retire(self, job_id: str) -> None:
         ended = self._running.pop(job_id, None)
         if ended:
+            ended.listen(time.time())
+            ended.ended = True
             self._recent[job_id] = ended
         while len(self._recent) > _REMEMBERED:
             del self._recent[next(iter(self._recent))]
 
-    async def _end(self, job: Job, progress: Progress, edge: Any, **changes: Any) -> None:
+    async def _fail(self, job: Job, progress: Progress, code: str, text: str) -> None:
+        # What is kept is asked of the disk: wrong bytes were thrown away, and somebody may have tidied up.
+        kept = (await self._in_thread(progress_of, job.manifest, self._workshop.shelf)).downloaded
+        what = {"downloaded": kept, "phase": progress.phase, "error_code": code, "error_message": text}
+        await self._end(job, FAIL, note=code, **what)
+
+    async def _end(self, job: Job, edge: Edge, **changes: Any) -> None:
         with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands
-            await self._in_thread(lambda: self._store.move(job.id, edge, downloaded=progress.downloaded, **changes))
+            await self._in_thread(lambda: self._store.move(job.id, edge, **changes))
 
     async def _interrupt(self, job_id: str, then: Work) -> None:
         async with self._deciding:

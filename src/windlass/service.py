@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from platform import machine
@@ -109,11 +110,14 @@ class Service:
         return self.shelf.models()
 
     def find(self, name: str, quantization: str | None = None) -> Model:
-        """The model on the shelf that a name means: a key, a catalog name, `owner/repo`, each with `@quantization`.
+        """The model on the shelf that a name means: a key, `owner/repo`, or what `download` takes too.
 
         Raises:
             ModelNotFound: none, or more than one.
         """
+        if "://" in name or name.startswith(("hf.co/", "huggingface.co/", "lmstudio.ai/")):
+            ref = self._ref(name, quantization)
+            name, quantization = ref.repo, ref.quantization
         return self.shelf.find(name, quantization)
 
     # Jobs
@@ -121,6 +125,14 @@ class Service:
     def job(self, job_id: str) -> JobView:
         """One job as it stands. Raises JobNotFound."""
         return self._view(self.store.get(job_id))
+
+    def detail(self, job_id: str) -> JobView:
+        """One job with what there is to tell of it. Raises JobNotFound."""
+        view, running = self.job(job_id), self.runner.running(job_id)
+        moves = [(at, f"{edge}: {note}" if note else edge) for at, edge, note in self.store.history(job_id)]
+        file = view.job.manifest.files[0]
+        source = f"{self.settings.hf_endpoint}/{file.repo}/tree/{file.commit}"
+        return replace(view, source=source, log=tuple(sorted([*moves, *(running.log if running else ())])))
 
     def jobs(self, states: tuple[State, ...] = tuple(State), limit: int | None = None) -> list[JobView]:
         """Jobs as they stand, newest first."""
@@ -239,10 +251,11 @@ class Service:
 
     def _view(self, job: Job) -> JobView:
         running = self.runner.running(job.id)
-        path = hand_over(job.manifest, self.shelf)
+        view = JobView(job, at=self._clock(), path=hand_over(job.manifest, self.shelf))
         if running is None:
-            return JobView(job, at=self._clock(), path=path)
-        return JobView(job, running.progress, running.speed.per_second(), self._clock(), path)
+            return view
+        speed = running.speed.per_second()
+        return replace(view, progress=running.progress, bytes_per_second=speed, live=not running.ended)
 
     @cached_property
     def _resolver(self) -> "Resolver":

@@ -51,7 +51,8 @@ def _address(text: str) -> str:
 
 
 def _catalog(text: str) -> str:
-    """An HTTP address, or a folder of `owner/name/model.yaml`."""
+    """An HTTP address, or a folder of `owner/name/model.yaml` (as a path or a file: address)."""
+    text = text.removeprefix("file://")
     return _address(text) if re.match(r"https?://[^/]+", text) else str(_path(text))
 
 

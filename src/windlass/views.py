@@ -13,20 +13,26 @@ from windlass.pull import Progress
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job as it stands at one moment: what the store has, and what a pull that runs here knows better."""
+    """A job as it stands at one moment: what the store has, and what a pull that runs here knows better.
+
+    `progress` may be that of a pull that has ended a short while ago; `live` says that it has not.
+    """
 
     job: Job
     progress: Progress | None = None
     bytes_per_second: float = 0.0
     at: float = 0.0
     path: Path | None = None
+    live: bool = False
+    source: str = ""
+    log: tuple[tuple[float, str], ...] = ()
 
     @property
     def downloaded(self) -> int:
         """Bytes that are here for good."""
         if self.job.state is State.COMPLETED:
             return self.job.total
-        if self.progress is None:
+        if self.progress is None or not self.live:
             return self.job.downloaded
         # A pull that was told to stop knows more than the store for a moment yet; what is shown must not go back.
         noted = 0 if self.job.state is State.RUNNING else self.job.downloaded
@@ -70,6 +76,8 @@ def job_detail(view: JobView) -> dict[str, Any]:
         "model": manifest.id,
         "priority": job.priority,
         "why": manifest.why,
+        "source": view.source,
+        "log": [{"at": time_text(at), "text": text} for at, text in view.log],
         "files": [_file(view, index) for index in range(len(manifest.files))],
     }
     if view.path and job.state is State.COMPLETED:

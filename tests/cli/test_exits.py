@@ -36,7 +36,7 @@ CODES: dict[type[e.WindlassError], int] = {
     e.StateInUse: 1,
     e.DatabaseTooNew: 1,
     e.ServerFailure: 1,
-    e.ServerUnreachable: 6,
+    e.ServerUnreachable: 1,
     e.Stopped: 1,
 }
 

@@ -244,12 +244,11 @@ def test_a_model_that_windlass_brought(shelf: Shelf) -> None:
 
 
 def test_one_file_that_is_no_weights(shelf: Shelf) -> None:
-    """What was asked for by the address of one file is listed as what it is, though no one can say more of it."""
+    """What was asked for by the address of one file is kept, but without weights it is no model, and takes no key."""
     file = file_of(b"{}", "config.json", role="data")
     bring(shelf, file, b"{}")
     shelf.finish(manifest_of(file, format="safetensors", quantization=None, subset="config.json"))
-    (model,) = shelf.models()
-    assert (model.path, model.architecture) == (shelf.models_dir / "owner/M-GGUF", None)
+    assert shelf.models() == []
 
 
 def test_weights_without_a_config(shelf: Shelf) -> None:

@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 from share.sharing import WEIGHTS, git_sha1, sha256
-from windlass.errors import InvalidRequest
+from windlass.errors import InvalidRequest, StateFailure
 from windlass.share.serve import Running, serve_folder
 
 SERVE = """
@@ -89,7 +89,7 @@ def test_a_port_that_is_taken_is_told(folder: Path) -> None:
     """The error names the port and how to choose another."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InvalidRequest, match=f"127.0.0.1:{port}.*--port"):
+        with pytest.raises(StateFailure, match=f"127.0.0.1:{port}.*--port"):
             serve_folder(folder, port=port)
 
 

@@ -62,7 +62,8 @@ class Fetcher:
         wire = Wire(self.ca_file, lambda _: None, self.patience)
         try:
             with ThreadPoolExecutor(2) as threads:
-                return await fetch_all(targets, self.folder, self._tools(wire, threads))
+                staged = await fetch_all(targets, self.folder, self._tools(wire, threads))
+                return [whole for whole in staged if whole]
         finally:
             wire.close()
 

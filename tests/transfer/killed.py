@@ -32,6 +32,7 @@ async def bring(order: dict[str, Any]) -> None:
         )
         whole = [(target, Meter(target.size)) for target in targets]
         for staged in await fetch_all(whole, Path(order["folder"]), tools):
+            assert staged
             print(staged.path)
     wire.close()
 

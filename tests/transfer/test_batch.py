@@ -43,7 +43,7 @@ def test_all_come_in_the_order_asked_for(tmp_path: Path) -> None:
     contents = [b"%d" % n * (n % 7) * 40 for n in range(40)]
     many = Many(contents)
     staged = run(fetch_all(many.targets(), tmp_path, tools(many)))
-    assert [one.path.read_bytes() for one in staged] == contents
+    assert [one.path.read_bytes() for one in staged if one] == contents
     assert many.peak == 16
 
 
@@ -64,7 +64,7 @@ def test_the_first_failure_ends_all_and_keeps_what_came(tmp_path: Path) -> None:
     many.refused = ""
     again = many.targets()
     staged = run(fetch_all(again, tmp_path, tools(many)))
-    assert [len(one.path.read_bytes()) for one in staged] == [3000, 100, 3000]
+    assert [len(one.path.read_bytes()) for one in staged if one] == [3000, 100, 3000]
 
 
 def test_stopping_a_batch_stops_its_files(tmp_path: Path) -> None:

@@ -76,16 +76,23 @@ async def read_object(request: Request, *, optional: bool = False) -> dict[str, 
     return raw
 
 
+def _too_large() -> Refused:
+    return Refused(refuse(413, f"The body is larger than {LARGEST} bytes", "body_too_large"))
+
+
 def _not_json() -> Refused:
     message = "Send the request as JSON, with the header 'Content-Type: application/json'"
     return Refused(refuse(415, message, "unsupported_media_type"))
 
 
 async def _read_bounded(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced[:20]) > LARGEST:
+        raise _too_large()
     size, pieces = 0, []
     async for piece in request.stream():
         size += len(piece)
         if size > LARGEST:
-            raise Refused(refuse(413, f"The body is larger than {LARGEST} bytes", "body_too_large"))
+            raise _too_large()
         pieces.append(piece)
     return b"".join(pieces)

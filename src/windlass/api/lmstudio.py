@@ -60,7 +60,7 @@ def statuses(service: Behind) -> JSONResponse:
 
 
 @router.get(
-    "/api/v1/models/download/status/{job_id}",
+    "/api/v1/models/download/status/{job_id:path}",
     tags=["LM Studio"],
     response_model=schemas.Job,
     responses=schemas.errors(404),

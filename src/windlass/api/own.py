@@ -22,7 +22,7 @@ def health(service: Behind) -> JSONResponse:
 @router.get("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404))
 def job(job_id: str, service: Behind) -> JSONResponse:
     """One job with its files, connections, retries and source."""
-    return JSONResponse(job_detail(service.job(job_id)))
+    return JSONResponse(job_detail(service.detail(job_id)))
 
 
 @router.post("/jobs/{job_id}/pause", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))

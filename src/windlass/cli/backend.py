@@ -10,9 +10,13 @@ Job = dict[str, Any]
 
 
 class Backend(Protocol):
-    """What the commands need. `elsewhere` says that jobs go on when this process ends."""
+    """What the commands need. `elsewhere` says that jobs go on when this process ends, `where` who does them."""
 
     elsewhere: bool
+
+    @property
+    def where(self) -> str:
+        """The server's address, or a word for this process."""
 
     def download(self, model: str, quantization: str | None, prefer: str | None) -> Job:
         """Start a download; its job, whose `status` may be `already_downloaded`."""

@@ -17,7 +17,6 @@ _BY_CODE = {
     "insufficient_storage": NO_SPACE,
     "hub_unreachable": NOT_REACHABLE,
     "hub_rate_limited": NOT_REACHABLE,
-    "server_unreachable": NOT_REACHABLE,
 }
 
 

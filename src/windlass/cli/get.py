@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +11,7 @@ from rich.console import Console
 from windlass.cli import exits, words
 from windlass.cli.backend import Backend, backend
 from windlass.cli.watch import follow
+from windlass.errors import ServerUnreachable, StateFailure
 from windlass.settings import Settings
 
 Job = dict[str, Any]
@@ -18,7 +21,7 @@ def get(
     settings: Settings, console: Console, wish: tuple[str, str | None, str | None], *, as_json: bool, detach: bool
 ) -> int:
     """Bring a model in; `wish` is its name, quantization and format. The exit code."""
-    with backend(settings) as behind:
+    with backend(settings) as behind, _server_may_end(behind):
         job = behind.download(*wish)
         _announce(console, job)
         if detach and behind.elsewhere:
@@ -29,6 +32,15 @@ def get(
         if job["status"] != "already_downloaded":
             job = _follow(console, behind, job)
     return _finish(console, job, as_json)
+
+
+@contextmanager
+def _server_may_end(behind: Backend) -> Iterator[None]:
+    try:
+        yield
+    except ServerUnreachable as error:
+        hint = "Its jobs are kept: start it again, or run the same command to go on here."
+        raise StateFailure(f"The server at {behind.where} has ended.", hint=hint) from error
 
 
 def _announce(console: Console, job: Job) -> None:

@@ -15,6 +15,7 @@ class Local:
     """A `Backend` over a service of its own. It runs only the jobs that it was asked for."""
 
     elsewhere = False
+    where = "this process"
 
     def __init__(self, settings: Settings) -> None:
         self._service = Service(settings)
@@ -39,11 +40,12 @@ class Local:
 
     def job(self, job_id: str) -> Job:
         """A job with its files."""
-        return job_detail(self._service.job(job_id))
+        return job_detail(self._service.detail(job_id))
 
     def jobs(self) -> dict[str, list[Job]]:
         """All jobs by status."""
         lists: dict[Status, list[Job]] = {"downloading": [], "paused": [], "completed": [], "failed": []}
+        self._service.runner.reclaim()  # no server does: what a dead process left is not on its way
         for view in self._service.jobs():
             lists[view.job.status].append(job_body(view))
         return cast("dict[str, list[Job]]", lists)

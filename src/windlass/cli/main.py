@@ -1,5 +1,7 @@
 """The command `windlass`: its verbs, each a few lines that parse and call. Heavy imports wait for the verb."""
 
+import json
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -109,7 +111,7 @@ def ps(
 
 
 @app.command()
-def path(model: Model, quantization: Quantization = None) -> None:
+def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:
     """Print what to hand to llama.cpp (a file) or to MLX and transformers (a folder).
 
     Example: llama-server -m "$(windlass path qwen/qwen3-4b-2507)"
@@ -117,7 +119,9 @@ def path(model: Model, quantization: Quantization = None) -> None:
     from windlass.service import Service
 
     with Service(_settings()) as service:
-        sys.stdout.write(f"{service.find(model, quantization).path}\n")
+        found = service.find(model, quantization)
+    shown = json.dumps({"key": found.key, "path": str(found.path)}) if as_json else str(found.path)
+    sys.stdout.write(f"{shown}\n")
 
 
 @app.command()
@@ -191,9 +195,9 @@ def _settings() -> Settings:
 
 
 def _console() -> Any:
-    from rich.console import Console
+    from windlass.cli.tables import console
 
-    return Console(stderr=True, highlight=False)
+    return console(stderr=True)
 
 
 def _act(job_id: str, action: str) -> None:
@@ -216,6 +220,7 @@ def _say_aside(text: str) -> None:
 
 def main() -> None:
     """Run the command; errors become two lines on stderr and an exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end is asked to end: as Ctrl-C
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:

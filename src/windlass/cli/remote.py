@@ -12,6 +12,11 @@ class Remote(Client):
 
     elsewhere = True
 
+    @property
+    def where(self) -> str:
+        """The server's address."""
+        return self.url
+
     def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
         """Start a download; its job with its files."""
         started = super().download(model, quantization, prefer)

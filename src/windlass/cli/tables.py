@@ -1,6 +1,7 @@
 """`windlass ls` and `windlass ps`: what is here, and what is on its way."""
 
 import json
+import os
 import sys
 from typing import Any
 
@@ -10,6 +11,13 @@ from rich.table import Table
 from windlass.cli import words
 
 Row = dict[str, Any]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that with NO_COLOR set writes no style at all; Rich alone would still write bold and dim."""
+    if os.environ.get("NO_COLOR"):
+        return Console(stderr=stderr, highlight=False, color_system=None)
+    return Console(stderr=stderr, highlight=False)
 
 
 def show_models(rows: list[Row], *, as_json: bool) -> None:
@@ -52,9 +60,9 @@ def _table(*columns: str) -> Table:
 
 def _print(table: Table, rows: list[Row], otherwise: str) -> None:
     if not rows:
-        Console(stderr=True).print(otherwise)
+        console(stderr=True).print(otherwise)
         return
-    out = Console()
+    out = console()
     if not out.is_terminal:
-        out = Console(width=10_000)  # a pipe has no width: nothing is cut off
+        out.width = 10_000  # a pipe has no width: nothing is cut off
     out.print(table)

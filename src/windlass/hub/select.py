@@ -15,9 +15,9 @@ from windlass.hub.select_gguf import GgufFiles, gguf_files, holds_model, select_
 from windlass.hub.select_safetensors import safetensors_weights, select_safetensors, texts_needed
 from windlass.hub.selection import Chosen, Selection, Wish, size_of
 from windlass.hub.sets import file_sets
-from windlass.manifest import Format
+from windlass.manifest import Format, Role
 from windlass.names import collision, safe_path
-from windlass.quantization import choose, is_gguf, is_projector, label_of, shard_of
+from windlass.quantization import choose, is_decoy, is_gguf, is_projector, label_of, shard_of
 
 _PICKLE = re.compile(r".*\.(?:bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
 _OTHER_FORMAT = re.compile(r".*\.(onnx|h5|msgpack|npz|tflite|mlmodel|pb|engine|exl2)", re.IGNORECASE)
@@ -144,11 +144,18 @@ def _select_file(listing: Listing, path: str, wish: Wish) -> Selection:
     label = label_of(path)
     if wish.quantization and choose(wish.quantization, [label] if label else []) is None:
         raise QuantizationNotFound(f"{path} is not {wish.quantization}.", hint="Leave the quantization out.")
-    role: Literal["projector", "weights"] = "projector" if is_projector(path) else "weights"
+    role = _role_of_file(path)
     why = "It was asked for by its address." + (f" It is one of {len(files)} shards." if len(files) > 1 else "")
     alternatives = {label: size_of(files)} if label else {}
     chosen = tuple(Chosen(file, role) for file in files)
     return Selection(chosen, _format_of_file(listing, path), label, alternatives, why)
+
+
+def _role_of_file(path: str) -> Role:
+    """What is asked for by its address is fetched, whatever it is; what is no weights makes no model in the lists."""
+    if is_projector(path):
+        return "projector"
+    return "weights" if not is_decoy(path) and (is_gguf(path) or path.endswith(".safetensors")) else "data"
 
 
 def _whole_set(listing: Listing, named: HubFile) -> tuple[HubFile, ...]:

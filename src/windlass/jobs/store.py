@@ -129,6 +129,12 @@ class Store:
         with self._engine.begin() as connection:
             return bool(connection.execute(sa.update(jobs).where(guard).values(values)).rowcount)
 
+    def settle(self, job_id: str, downloaded: int, phase: Phase) -> None:
+        """Note how far a job was when it was told to stop."""
+        guard = sa.and_(jobs.c.id == job_id, jobs.c.state != State.COMPLETED)
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(jobs).where(guard).values(downloaded=downloaded, phase=phase))
+
     def change(self, job_id: str, **changes: Any) -> Job:
         """Set a job's `priority` or `limit_rate`.
 

@@ -51,7 +51,8 @@ def survey(stock: Stock, receipts: Iterable[ModelReceipt], books: Books) -> Surv
     result = Survey(oddities=list(stock.oddities))
     claimed: dict[str, set[str]] = defaultdict(set)
     for receipt in receipts:
-        _claim(receipt, stock, books, result)
+        if any(file.role == "weights" for file in receipt.manifest.files):
+            _claim(receipt, stock, books, result)
         for file in receipt.manifest.files:
             claimed[file.repo].add(file.path)
     result.found = _without_doubles(result.found)
