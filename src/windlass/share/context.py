@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """What the routes share. Look-ups and reads have threads of their own: who waits for hashes holds up no bytes."""
+    """What the routes share. Look-ups and reads have threads of their own, apart from the event loop."""
 
     folder: Folder
     repositories: Repositories
