@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check lint format unit coverage clean
+.PHONY: help demo test check lint format unit coverage bench clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
@@ -29,6 +29,10 @@ unit: .make/test-ready ## the tests alone
 
 coverage: ## branches covered in each room, from the last `make unit`
 	$(BIN)/python scripts/coverage_by_room.py
+
+bench: .make/test-ready ## windlass against curl, aria2c and hf: writes benchmarks/RESULTS.md (half an hour, 12 GB of disk)
+	sh scripts/system-packages bench
+	$(BIN)/python -m benchmarks
 
 format: .make/test-ready ## put the code into shape
 	$(BIN)/ruff check --fix .

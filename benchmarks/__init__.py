@@ -1,6 +1,7 @@
 """`make bench`: `windlass get` against the tools that people use otherwise, on loopback, and what came of it.
 
     content    the models that are fetched
+    site       what nginx is told, and what the hub answers
     origin     nginx as a hub and its CDN
     process    a command, run to its end and measured
     tools      how each tool is told to fetch

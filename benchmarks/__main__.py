@@ -2,42 +2,46 @@
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks import scenarios, trials
 from benchmarks.machine import machine, versions
-from benchmarks.origin import Origin, OriginFailure, can_delay
+from benchmarks.origin import Origin, OriginFailure, can_delay, is_installed
 from benchmarks.report import Results, render
 from benchmarks.scenarios import Scenario
-from benchmarks.tools import find_program
 from benchmarks.trials import Field, Recovery, Trial
 
 _SHRINK = 64  # of `--quick`
-_ROUNDS_OF_ACCIDENTS = 3  # what is counted there are bytes, which vary little
 
-Runs = Iterator[Trial] | Iterator[Recovery]
+Say = Callable[[str], None]
+Runs = Callable[[Scenario, Field, int, Say], Iterator[Trial | Recovery]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, and write the results after each scenario; 1 when there is no nginx to fetch from."""
     asked = _parser().parse_args(arguments)
-    if find_program("nginx") is None and not Path("/usr/sbin/nginx").exists():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nginx is ended too
+    if not is_installed():
         _say("nginx is missing, and without it there is nothing to fetch from: sudo apt install nginx")
         return 1
-    folder = asked.folder.absolute()
+    output = asked.output or Path(".make/bench-quick.md" if asked.quick else "benchmarks/RESULTS.md")
+    asked.folder.mkdir(parents=True, exist_ok=True)
     try:
-        _measure(asked, folder)
+        # Not /tmp: that may be memory, and what is measured is a disk.
+        with TemporaryDirectory(prefix="bench-", dir=asked.folder.absolute()) as folder:
+            _measure(asked, Path(folder), output)
     except OriginFailure as failure:
         _say(f"nginx did not start: {failure}")
         return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    _say(f"Written: {asked.output}")
+    _say(f"Written: {output}")
     return 0
 
 
@@ -46,54 +50,44 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="how often each tool runs (5)")
     parser.add_argument("--quick", action="store_true", help=f"sizes divided by {_SHRINK}, one round: to try it")
     parser.add_argument("--only", default="", help="scenarios by key, with commas: 0,1,1t,2,3,4,5,6,7")
-    parser.add_argument("--folder", type=Path, default=Path(".make/bench"), help="for all that is written; removed")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/RESULTS.md"))
+    parser.add_argument("--folder", type=Path, default=Path(".make"), help="where a temporary folder is made (.make)")
+    parser.add_argument("--output", type=Path, help="the results (benchmarks/RESULTS.md)")
     return parser
 
 
-def _measure(asked: argparse.Namespace, folder: Path) -> None:
+def _measure(asked: argparse.Namespace, folder: Path, output: Path) -> None:
     rounds, shrink = (1, _SHRINK) if asked.quick else (asked.rounds, 1)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     results = Results(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine(folder), versions(), rounds)
     chosen = set(asked.only.split(",")) - {""}
     for scenario, runs in _programme(shrink):
         if not chosen or scenario.key in chosen:
             _run(scenario, runs, folder, results)
-            asked.output.write_text(render(results), encoding="utf-8")
+            output.write_text(render(results), encoding="utf-8")
 
 
-def _programme(shrink: int) -> Iterator[tuple[Scenario, Callable[[Scenario, Field, int], Runs]]]:
+def _programme(shrink: int) -> list[tuple[Scenario, Runs]]:
     """Every scenario with what runs it."""
-    yield scenarios.start(), lambda scenario, field, rounds: trials.race(scenario, field, rounds, _say)
-    for one in scenarios.races(shrink):
-        yield one, lambda scenario, field, rounds: trials.race(scenario, field, rounds, _say)
-    yield scenarios.resume(shrink), _few(trials.kill_and_resume)
-    yield scenarios.damage(shrink), _few(trials.damage_and_mend)
+    raced: list[tuple[Scenario, Runs]] = [(one, trials.race) for one in (scenarios.start(), *scenarios.races(shrink))]
+    resumed, damaged = scenarios.resume(shrink), scenarios.damage(shrink)
+    return [*raced, (resumed, trials.kill_and_resume), (damaged, trials.damage_and_mend)]
 
 
-def _few(
-    runs: Callable[[Scenario, Field, int, Callable[[str], None]], Iterator[Recovery]],
-) -> Callable[[Scenario, Field, int], Runs]:
-    return lambda scenario, field, rounds: runs(scenario, field, min(rounds, _ROUNDS_OF_ACCIDENTS), _say)
-
-
-def _run(
-    scenario: Scenario, runs: Callable[[Scenario, Field, int], Runs], folder: Path, results: Results
-) -> None:
+def _run(scenario: Scenario, runs: Runs, folder: Path, results: Results) -> None:
     """One scenario: its models are written, served, and removed at the end."""
     if scenario.network.delay and not can_delay():
-        results.skipped.append(f"({scenario.key}) {scenario.title}: nginx's lua module is missing, which delays answers.")
+        results.skipped.append(
+            f"({scenario.key}) {scenario.title}: nginx's lua module is missing, which delays answers."
+        )
         return
     _say(f"({scenario.key}) {scenario.title}")
     able = _able(scenario, results)
     served = folder / "origin"
     repository = scenario.build(served / "content")
-    field = Field(Origin(served, [repository]), repository, folder / "errand")
     results.scenarios.append(able)
     results.sizes[scenario.key] = repository.size
-    for run in runs(able, field, results.rounds):
-        (results.trials if isinstance(run, Trial) else results.recoveries).append(run)  # type: ignore[arg-type]
+    with closing(Origin(served, repository, scenario.network)) as origin:
+        for run in runs(able, Field(origin, repository, folder / "errand"), results.rounds, _say):
+            results.add(run)
     shutil.rmtree(served)
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 COMMIT = hashlib.sha1(b"the only commit", usedforsecurity=False).hexdigest()
 
 _PIECE = 4 * MIB
+_SAFETENSORS_HEADER = 256  # room for a header that names one tensor; JSON may be padded with spaces
 _GGUF_HEAD = b"GGUF" + (3).to_bytes(4, "little") + bytes(16)  # version 3, without tensors and pairs
 
 
@@ -45,12 +46,11 @@ class Repository:
 
 def gguf(root: Path, repo: str, size: int, shards: int = 1) -> Repository:
     """A GGUF of `size` bytes a shard, below `root`."""
-    title, seed = repo.removesuffix("-GGUF"), f"{repo}{size}"
+    title, folder = repo.removesuffix("-GGUF"), root / "bench" / repo
     names = [f"{title}-Q4_K_M-{n:05}-of-{shards:05}.gguf" for n in range(1, shards + 1)]
     if shards == 1:
         names = [f"{title}-Q4_K_M.gguf"]
-    folder = root / "bench" / repo
-    files = [_write(folder, name, size, seed=f"{seed}{name}", head=_GGUF_HEAD[:size]) for name in names]
+    files = [_write(folder / name, _filled(_GGUF_HEAD[:size], size, seed=name), large=True) for name in names]
     return Repository(f"bench/{repo}", tuple(files))
 
 
@@ -63,17 +63,13 @@ def mlx(root: Path, repo: str, count: int) -> Repository:
         "config.json": {"model_type": "llama", "quantization": {"bits": 4, "group_size": 64}},
         "model.safetensors.index.json": {"weight_map": {_tensor(name): name for name in weights}},
     }
-    files = [_write_text(folder, name, json.dumps(content)) for name, content in texts.items()]
-    data = [f"data-{n:04}.txt" for n in range(count - shards - len(files))]
-    files += [_write(folder, name, _small_size(chance), seed=name, large=False) for name in data]
-    for name in weights:
-        size = _small_size(chance)
-        files.append(_write(folder, name, size, seed=name, head=_safetensors_head(name, size)))
+    files = [_write(folder / name, [json.dumps(content).encode()], large=False) for name, content in texts.items()]
+    data = [f"data-{n:04}.txt" for n in range(count - shards - len(texts))]
+    sizes = {name: chance.randint(1_000, 200_000) for name in (*data, *weights)}
+    files += [_write(folder / name, _filled(b"", sizes[name], seed=name), large=False) for name in data]
+    heads = {name: _safetensors_head(name, sizes[name]) for name in weights}
+    files += [_write(folder / name, _filled(heads[name], sizes[name], seed=name), large=True) for name in weights]
     return Repository(f"bench/{repo}", tuple(files))
-
-
-def _small_size(chance: random.Random) -> int:
-    return chance.randint(1_000, 200_000)
 
 
 def _tensor(name: str) -> str:
@@ -82,31 +78,29 @@ def _tensor(name: str) -> str:
 
 def _safetensors_head(name: str, size: int) -> bytes:
     """One tensor of bytes that fills the file: u64 length of the header, the header in JSON, then the data."""
-    room = 8 + 256
-    tensor = {"dtype": "U8", "shape": [size - room], "data_offsets": [0, size - room]}
+    data = size - 8 - _SAFETENSORS_HEADER
+    tensor = {"dtype": "U8", "shape": [data], "data_offsets": [0, data]}
     header = json.dumps({"__metadata__": {"format": "mlx"}, _tensor(name): tensor}).encode()
-    return (256).to_bytes(8, "little") + header.ljust(256)
+    return _SAFETENSORS_HEADER.to_bytes(8, "little") + header.ljust(_SAFETENSORS_HEADER)
 
 
-def _write_text(folder: Path, name: str, text: str) -> File:
-    return _write(folder, name, len(text.encode()), head=text.encode(), large=False)
-
-
-def _write(folder: Path, name: str, size: int, *, seed: str = "", head: bytes = b"", large: bool = True) -> File:
-    folder.mkdir(parents=True, exist_ok=True)
-    sha256, sha1 = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    with (folder / name).open("wb") as file:
-        for piece in _pieces(head, size, seed):
-            sha256.update(piece)
-            if not large:
-                sha1.update(piece)
-            file.write(piece)
-    return File(name, size, sha256.hexdigest(), sha1.hexdigest(), large)
-
-
-def _pieces(head: bytes, size: int, seed: str) -> Iterator[bytes]:
+def _filled(head: bytes, size: int, seed: str) -> Iterator[bytes]:
     yield head
     chance, left = random.Random(seed), size - len(head)
     while left > 0:
         yield chance.randbytes(min(left, _PIECE))
         left -= _PIECE
+
+
+def _write(path: Path, pieces: Iterable[bytes], *, large: bool) -> File:
+    """A large file's git sha1 would be that of its LFS pointer: nobody looks at it, so any will do."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sha256 = hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in pieces:
+            sha256.update(piece)
+            file.write(piece)
+    size = path.stat().st_size
+    blob = b"" if large else path.read_bytes()
+    sha1 = hashlib.sha1(b"blob %d\0" % size + blob, usedforsecurity=False)
+    return File(path.name, size, sha256.hexdigest(), sha1.hexdigest(), large)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 PATIENCE = 900.0
 
-_SAMPLE_SECONDS = 0.02
+_SAMPLE_SECONDS = 0.01
+_KILL_SECONDS = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,12 @@ def run(command: Command, kill_when: Callable[[int], bool] | None = None) -> Usa
             stderr=said,
             start_new_session=True,
         )
-        peak = _watch(process.pid, kill_when, begun + PATIENCE)
+        try:
+            peak = _watch(process.pid, kill_when, begun + PATIENCE)
+        except BaseException:  # Ctrl-C does not reach a group of its own
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
         wall = time.perf_counter() - begun
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)  # else Popen would look for a child that is gone
@@ -71,7 +77,7 @@ def _watch(pid: int, kill_when: Callable[[int], bool] | None, end: float) -> int
     """
     ended, peak = os.pidfd_open(pid), 0
     try:
-        while not select.select([ended], [], [], _SAMPLE_SECONDS if kill_when is None else 0.002)[0]:
+        while not select.select([ended], [], [], _SAMPLE_SECONDS if kill_when is None else _KILL_SECONDS)[0]:
             peak = max(peak, _resident(pid))
             if time.perf_counter() > end or (kill_when is not None and kill_when(pid)):
                 os.killpg(pid, signal.SIGKILL)

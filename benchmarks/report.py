@@ -25,6 +25,13 @@ class Results:
     recoveries: list[Recovery] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
+    def add(self, run: Trial | Recovery) -> None:
+        """Keep one more."""
+        if isinstance(run, Trial):
+            self.trials.append(run)
+        else:
+            self.recoveries.append(run)
+
 
 def ratios(trials: Sequence[Trial], first: str, other: str) -> list[float]:
     """Wall time of `first` over that of `other`, for each round in which both did what they should."""
@@ -44,16 +51,17 @@ def render(results: Results) -> str:
 
 
 def _heading(results: Results) -> str:
+    rounds = f"{results.rounds} round{'s' if results.rounds > 1 else ''}"
     return f"""# Results of `make bench`
 
-{results.date}, {results.rounds} rounds. Written by the harness; nothing here is from another run.
+{results.date}, {rounds}. Written by the harness; nothing here is from another run.
 
-`windlass get` always verifies: sha256 or git's sha1 of every file, before it gets its final name, and it flushes the
-file to the disk first. None of the other tools flushes. Every tool starts as a person starts it, imports included, with
-nothing from earlier runs, and asks the hub, which redirects to a CDN at another port; both are one nginx on the same
-machine. The tools take turns (A B C, A B C, …); before each run everything is flushed, which is not timed. `hf` runs
-with `HF_HUB_DISABLE_XET=1`: its other protocol needs a server that is not to be had. aria2c allocates by fallocate; with
-its default it writes every byte twice."""
+`windlass get` always verifies: each file's sha256 (or git's sha1, for small files) agrees before the file gets its
+final name. It also flushes to the disk itself, within its time; how long a sync takes after each tool is a column.
+Every tool starts as a person starts it, imports included, with nothing left from earlier runs. Each asks a hub, which
+redirects to a CDN at another port; both are one nginx on this machine, restarted for each run, so that clients and
+servers share the processor. The tools take turns (A B C, A B C). What came before is flushed before each run, which is
+not timed. `hf` runs with `HF_HUB_DISABLE_XET=1`: what is compared is HTTP. TLS is with a CA made for the run."""
 
 
 def _ratio_table(results: Results) -> str:
@@ -67,8 +75,8 @@ def _ratio_table(results: Results) -> str:
         for scenario, trials in raced
     ]
     return (
-        "## Ratios\n\nWall time of `windlass get` over that of the tool; the median of the rounds' own ratios, the least "
-        "and the most in brackets. Below 1 Windlass is faster.\n\n" + _table(["", *others], rows)
+        "## Ratios\n\nWall time of `windlass get` over that of the tool; the median of the rounds' own ratios, the "
+        "least and the most in brackets. Below 1 Windlass is faster.\n\n" + _table(["", *others], rows)
     )
 
 
@@ -96,7 +104,16 @@ def _section(scenario: Scenario, size: int, trials: Sequence[Trial], recoveries:
 
 def _trial_table(scenario: Scenario, size: int, trials: Sequence[Trial]) -> str:
     per_gib = size >= 16 * MIB  # what a start takes must not be blown up to a gibibyte
-    head = ["", "verified", "wall, s", f"CPU, s{' per GiB' if per_gib else ''}", "peak RSS, MiB", "answers", "rounds"]
+    head = [
+        "",
+        "verified",
+        "wall, s",
+        f"CPU, s{' per GiB' if per_gib else ''}",
+        "peak RSS, MiB",
+        "sync, s",
+        "answers",
+        "rounds",
+    ]
     rows = []
     for tool in scenario.tools:
         mine = [trial for trial in trials if trial.tool == tool.name and trial.right]
@@ -109,7 +126,8 @@ def _trial_table(scenario: Scenario, size: int, trials: Sequence[Trial]) -> str:
                 "yes" if tool.verified else "no" if tool.fetches else "",
                 _spread([trial.usage.wall for trial in mine], 2),
                 _spread(cpu, 2),
-                _spread([trial.usage.peak / MIB for trial in mine], 0),
+                _spread([trial.usage.peak / MIB for trial in mine], 0) if all(t.usage.peak for t in mine) else "–",
+                _spread([trial.flush for trial in mine], 2),
                 f"{median(trial.traffic.answers for trial in mine):.0f}",
                 str(len(mine)),
             ]
@@ -126,7 +144,15 @@ def _recovery_table(scenario: Scenario, size: int, recoveries: Sequence[Recovery
             for tool in scenario.tools
             if (mine := [one for one in recoveries if (one.tool, one.accident) == (tool.name, accident)])
         ]
-        head = ["", "first run, MiB", "second run, MiB", "fetched twice, MiB", "second run, s", "exit", "right in the end"]
+        head = [
+            "",
+            "first run, MiB",
+            "second run, MiB",
+            "fetched twice, MiB",
+            "second run, s",
+            "exit",
+            "right in the end",
+        ]
         tables.append(f"### {_ACCIDENTS[accident].capitalize()}\n\n" + _table(head, rows))
     return "\n\n".join(tables)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks import content, tools
 from benchmarks.content import GIB, MIB, Repository
-from benchmarks.origin import Network
+from benchmarks.site import Network
 from benchmarks.tools import Tool
 
 Build = Callable[[Path], Repository]
@@ -79,9 +79,9 @@ def resume(shrink: int) -> Scenario:
             tools.HF,
         ),
         remark=(
-            f"Each connection gets {_STEADY_RATE // 10**6} MB/s, so that little is under way in the kernel at the kill. "
-            "Half is when the process has handed half of the file's size to write calls. Bytes are those that nginx "
-            "sent in both runs."
+            f"Each connection gets {_STEADY_RATE // 10**6} MB/s, so that little is on its way in the kernel at the "
+            "kill. Half is when the process has handed half of the file's size to write calls. Bytes are those of "
+            "files that nginx sent; what a connection that is given up had still in its buffers counts as sent."
         ),
     )
 
@@ -90,9 +90,9 @@ def damage(shrink: int) -> Scenario:
     """What one flipped byte costs, in a finished file and in a half one."""
     return Scenario(
         "7",
-        f"One byte of {_size(512 * MIB // shrink)} flipped on disk, then the same command again",
+        f"One byte of {_size(256 * MIB // shrink)} flipped on disk, then the same command again",
         Network(rate=_STEADY_RATE),
-        lambda root: content.gguf(root, "Damage-GGUF", 512 * MIB // shrink),
+        lambda root: content.gguf(root, "Damage-GGUF", 256 * MIB // shrink),
         (
             tools.WINDLASS,
             tools.CURL,
@@ -143,7 +143,7 @@ def _limited(shrink: int) -> Scenario:
         settings={"WINDLASS_CONNECTIONS": "16"},
         remark=(
             "Windlass may use 16 connections here, as aria2c does; its default is 8. What uses one connection is "
-            "bound by it and runs once."
+            "bound by it and runs once. The rate is that of the TCP connection (SO_MAX_PACING_RATE)."
         ),
     )
 

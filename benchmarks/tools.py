@@ -116,10 +116,10 @@ def curl_continue_then_sha256sum(errand: Errand) -> list[str]:
 
 
 def aria2c(errand: Errand, *more: str, checked: bool = False) -> list[str]:
-    """`-x16 -s16`; a list sixteen at a time. Allocation by fallocate: its default writes every file twice."""
+    """`-x16 -s16`; a list sixteen files at a time."""
     trust = [f"--ca-certificate={errand.ca}"] if errand.ca else []
     quiet = ["--no-conf", "--summary-interval=0", "--show-console-readout=false", "--console-log-level=error"]
-    common = [_program("aria2c"), *quiet, "--file-allocation=falloc", "-x16", "-s16", *trust, *more]
+    common = [_program("aria2c"), *quiet, "-x16", "-s16", *trust, *more]
     files = errand.repository.files
     if len(files) == 1:
         sums = [f"--checksum=sha-256={files[0].sha256}"] if checked else []

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,15 @@ from benchmarks.process import Usage, run, written_by
 from benchmarks.scenarios import Scenario
 from benchmarks.tools import Errand, Tool
 
+_ROUNDS_OF_ACCIDENTS = 3  # what is counted there are bytes, which vary little
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of one tool. `right` says whether what was to come is there."""
+    """One run of one tool.
+
+    `right` says whether what was to come is there; `flush` is how long a sync(2) took afterwards, in seconds.
+    """
 
     scenario: str
     tool: str
@@ -24,6 +30,7 @@ class Trial:
     usage: Usage
     traffic: Traffic
     right: bool
+    flush: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +68,13 @@ class Field:
         os.sync()
         ca = self.origin.ca if scenario.network.tls else None
         try:
-            yield Errand(self.repository, self.origin.url(scenario.network), self.folder, ca)
+            yield Errand(self.repository, self.origin.url, self.folder, ca)
         finally:
             shutil.rmtree(self.folder)
 
 
 def race(scenario: Scenario, field: Field, rounds: int, say: Callable[[str], None]) -> Iterator[Trial]:
-    """A B C, A B C, …"""
+    """Every tool in turn, then all of them again: A B C, A B C."""
     for number in range(rounds):
         for tool in scenario.tools:
             if number and tool.name in scenario.once:
@@ -80,27 +87,34 @@ def race(scenario: Scenario, field: Field, rounds: int, say: Callable[[str], Non
 def _run(scenario: Scenario, tool: Tool, field: Field, number: int) -> Trial:
     with field.errand(scenario) as errand:
         usage = _fetch(scenario, tool, field, errand)
+        flush = _flush()
         right = usage.code == 0 and (not tool.fetches or errand.delivered())
-        return Trial(scenario.key, tool.name, number, usage, field.origin.traffic(), right)
+        return Trial(scenario.key, tool.name, number, usage, field.origin.traffic(), right, flush)
+
+
+def _flush() -> float:
+    begun = time.perf_counter()
+    os.sync()
+    return time.perf_counter() - begun
 
 
 def _fetch(
     scenario: Scenario, tool: Tool, field: Field, errand: Errand, kill_when: Callable[[int], bool] | None = None
 ) -> Usage:
-    with field.origin.serving(scenario.network):
+    with field.origin.serving():
         return run(tool.command(errand, **scenario.settings), kill_when)
 
 
 def kill_and_resume(scenario: Scenario, field: Field, rounds: int, say: Callable[[str], None]) -> Iterator[Recovery]:
     """SIGKILL at half of the way, then the same command once more."""
-    for number in range(rounds):
+    for number in range(min(rounds, _ROUNDS_OF_ACCIDENTS)):
         for tool in scenario.tools:
             yield _said(_recover(scenario, tool, field, (number, "killed")), say)
 
 
 def damage_and_mend(scenario: Scenario, field: Field, rounds: int, say: Callable[[str], None]) -> Iterator[Recovery]:
     """A byte flipped in a finished file, and one in what a killed run left; then the same command once more."""
-    for number in range(rounds):
+    for number in range(min(rounds, _ROUNDS_OF_ACCIDENTS)):
         for tool in scenario.tools:
             for accident in ("finished file", "partial file"):
                 yield _said(_recover(scenario, tool, field, (number, accident)), say)
