@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from windlass.errors import DatabaseTooNew
-from windlass.jobs.schema import HEAD
+from windlass.jobs.schema import HEAD, metadata
 
 
 def migrate(connection: Connection) -> None:
@@ -15,6 +15,9 @@ def migrate(connection: Connection) -> None:
         DatabaseTooNew: a newer program has been here.
     """
     if _version(connection) == HEAD:
+        return
+    if not inspect(connection).get_table_names():
+        _make(connection)
         return
     from alembic import command
     from alembic.config import Config
@@ -30,6 +33,13 @@ def migrate(connection: Connection) -> None:
             f"The database is of schema {_version(connection)}, which this Windlass does not know (it knows {HEAD}).",
             hint="A newer Windlass has written it: update this one, or set WINDLASS_HOME to another folder.",
         ) from error
+
+
+def _make(connection: Connection) -> None:
+    """A new database gets the tables as they are now; a test holds that the migrations lead to the same ones."""
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
 def _version(connection: Connection) -> str | None:
