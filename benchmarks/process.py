@@ -66,8 +66,9 @@ def run(command: Command, kill_when: Callable[[int], bool] | None = None) -> Usa
 
 
 def written_by(pid: int) -> int:
-    """Bytes that a process has handed to write calls (proc(5), `wchar`); 0 when it is gone."""
-    return _number(Path(f"/proc/{pid}/io"), "wchar:")
+    """Bytes that a process and its children have handed to write calls (proc(5), `wchar`); 0 when it is gone."""
+    own = _number(Path(f"/proc/{pid}/io"), "wchar:")
+    return own + sum(written_by(child) for child in _children(pid))
 
 
 def _watch(pid: int, kill_when: Callable[[int], bool] | None, end: float) -> int:
@@ -91,11 +92,14 @@ def _watch(pid: int, kill_when: Callable[[int], bool] | None, end: float) -> int
 def _resident(pid: int) -> int:
     """The most that a process, or one of its children, has held so far, in bytes."""
     own = _number(Path(f"/proc/{pid}/status"), "VmHWM:") * 1024
+    return max([own, *(_resident(child) for child in _children(pid))])
+
+
+def _children(pid: int) -> list[int]:
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
-        return own
-    return max([own, *(_resident(int(child)) for child in children)])
+        return []
 
 
 def _number(path: Path, label: str) -> int:

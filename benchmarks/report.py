@@ -5,9 +5,16 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.content import GIB, MIB
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import GOALS, Measure, Scenario
+from benchmarks.tools import WINDLASS
 from benchmarks.trials import Recovery, Trial
 
+_MEASURES: dict[Measure, str] = {"wall": "wall time", "settled": "wall time and the sync after it", "cpu": "CPU time"}
+_RATIOS = """\
+## Ratios
+
+What `windlass get` took over what the tool took: the median of the rounds' own ratios, the least and the most in
+brackets. Below 1 is less for Windlass."""
 _ACCIDENTS = {"killed": "killed", "finished file": "in a finished file", "partial file": "in a killed run's partial"}
 
 
@@ -33,16 +40,22 @@ class Results:
             self.recoveries.append(run)
 
 
-def ratios(trials: Sequence[Trial], first: str, other: str) -> list[float]:
-    """Wall time of `first` over that of `other`, for each round in which both did what they should."""
-    walls = {(trial.tool, trial.round): trial.usage.wall for trial in trials if trial.right}
-    rounds = sorted({number for tool, number in walls if tool == first and (other, number) in walls})
-    return [walls[first, number] / walls[other, number] for number in rounds]
+def ratios(trials: Sequence[Trial], first: str, other: str, measure: Measure = "wall") -> list[float]:
+    """What `first` took over what `other` took, for each round in which both did what they should."""
+    taken = {(trial.tool, trial.round): _taken(trial, measure) for trial in trials if trial.right}
+    rounds = sorted({number for tool, number in taken if tool == first and (other, number) in taken})
+    return [taken[first, number] / taken[other, number] for number in rounds]
+
+
+def _taken(trial: Trial, measure: Measure) -> float:
+    """Seconds; `settled` is until all of it is on the disk."""
+    settled = trial.usage.wall + trial.flush
+    return {"wall": trial.usage.wall, "settled": settled, "cpu": trial.usage.cpu}[measure]
 
 
 def render(results: Results) -> str:
     """The whole page, in Markdown."""
-    parts = [_heading(results), _ratio_table(results), _machine(results)]
+    parts = [_heading(results), _goals(results), *_ratio_tables(results), _machine(results)]
     for scenario in results.scenarios:
         trials = [trial for trial in results.trials if trial.scenario == scenario.key]
         recoveries = [recovery for recovery in results.recoveries if recovery.scenario == scenario.key]
@@ -64,24 +77,36 @@ servers share the processor. The tools take turns (A B C, A B C). What came befo
 not timed. `hf` runs with `HF_HUB_DISABLE_XET=1`: what is compared is HTTP. TLS is with a CA made for the run."""
 
 
-def _ratio_table(results: Results) -> str:
-    """Windlass's wall time over each other tool's."""
+def _goals(results: Results) -> str:
+    rows = []
+    for goal in GOALS:
+        trials = [trial for trial in results.trials if trial.scenario == goal.scenario]
+        found = ratios(trials, WINDLASS.name, goal.other.name, goal.measure)
+        if found:
+            name = f"({goal.scenario}) {_MEASURES[goal.measure]}, against `{goal.other.name}`"
+            rows.append(
+                [name, f"{goal.bound:.1f}", f"{median(found):.2f}", "yes" if median(found) <= goal.bound else "no"]
+            )
+    return "## Goals\n\n" + _table(["", "at most", "measured", "reached"], rows) if rows else ""
+
+
+def _ratio_tables(results: Results) -> list[str]:
+    """What Windlass took over what each other tool took."""
     raced = [(s, trials) for s in results.scenarios if (trials := _of(results, s)) and s.key != "0"]
     if not raced:
-        return ""
+        return []
     others = list(dict.fromkeys(tool.name for scenario, _ in raced for tool in scenario.tools[1:]))
-    rows = [
-        [f"({scenario.key}) {scenario.title}", *(_ratio(trials, scenario.tools[0].name, other) for other in others)]
-        for scenario, trials in raced
-    ]
-    return (
-        "## Ratios\n\nWall time of `windlass get` over that of the tool; the median of the rounds' own ratios, the "
-        "least and the most in brackets. Below 1 Windlass is faster.\n\n" + _table(["", *others], rows)
-    )
+    parts = [_RATIOS]
+    for measure, title in _MEASURES.items():
+        rows = [
+            [f"({scenario.key}) {scenario.title}", *(_ratio(ratios(trials, WINDLASS.name, o, measure)) for o in others)]
+            for scenario, trials in raced
+        ]
+        parts.append(f"### {title[0].upper()}{title[1:]}\n\n" + _table(["", *others], rows))
+    return parts
 
 
-def _ratio(trials: Sequence[Trial], first: str, other: str) -> str:
-    found = ratios(trials, first, other)
+def _ratio(found: Sequence[float]) -> str:
     if not found:
         return "–"
     spread = f" ({min(found):.2f}–{max(found):.2f})" if len(found) > 1 else " (1 round)"
@@ -159,7 +184,7 @@ def _recovery_table(scenario: Scenario, size: int, recoveries: Sequence[Recovery
 
 def _recovery_row(name: str, size: int, mine: Sequence[Recovery]) -> list[str]:
     right = sum(one.right for one in mine)
-    untouched = sum(not one.damaged for one in mine)
+    spared = sum(not one.struck for one in mine)
     return [
         name,
         _spread([one.before / MIB for one in mine], 0),
@@ -167,7 +192,7 @@ def _recovery_row(name: str, size: int, mine: Sequence[Recovery]) -> list[str]:
         _spread([max(one.before + one.after - size, 0) / MIB for one in mine], 0),
         _spread([one.wall for one in mine], 2),
         ", ".join(str(code) for code in sorted({one.code for one in mine})),
-        f"{right} of {len(mine)}" + (f" ({untouched} had nothing to damage)" if untouched else ""),
+        f"{right} of {len(mine)}" + (f" (in {spared} it did not come about)" if spared else ""),
     ]
 
 

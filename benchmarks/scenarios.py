@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from benchmarks import content, tools
 from benchmarks.content import GIB, MIB, Repository
@@ -10,6 +11,7 @@ from benchmarks.site import Network
 from benchmarks.tools import Tool
 
 Build = Callable[[Path], Repository]
+Measure = Literal["wall", "settled", "cpu"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,25 @@ class Scenario:
     settings: Mapping[str, str] = field(default_factory=dict)
     remark: str = ""
 
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What Windlass holds itself to: at most `bound` times what another tool takes."""
+
+    scenario: str
+    other: Tool
+    measure: Measure
+    bound: float
+
+
+GOALS = (
+    Goal("1", tools.CURL, "wall", 1.0),
+    Goal("1t", tools.CURL, "wall", 1.0),
+    Goal("1", tools.CURL_SHA256SUM, "cpu", 1.0),
+    Goal("1t", tools.CURL_SHA256SUM, "cpu", 1.0),
+    Goal("2", tools.ARIA2C, "wall", 1.0),
+    Goal("4", tools.HF, "wall", 0.5),
+)
 
 _ALL = (
     tools.WINDLASS,

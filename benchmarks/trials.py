@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ class Trial:
 class Recovery:
     """What a tool did after an accident: `before` and `after` are the two runs, `sent` the files' bytes in each.
 
-    `damaged` says whether there was something to damage; `code` is the second run's exit code.
+    `struck` says whether the accident came about at all; `wall` and `code` are the second run's.
     """
 
     scenario: str
@@ -49,7 +50,7 @@ class Recovery:
     wall: float
     code: int
     right: bool
-    damaged: bool = True
+    struck: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +133,14 @@ def _recover(scenario: Scenario, tool: Tool, field: Field, which: tuple[int, str
     half = field.repository.size // 2
     with field.errand(scenario) as errand:
         kill_when = None if accident == "finished file" else (lambda pid: written_by(pid) >= half)
-        _fetch(scenario, tool, field, errand, kill_when)
+        first = _fetch(scenario, tool, field, errand, kill_when)
         before = field.origin.traffic().file_bytes
-        damaged = accident == "killed" or flip_a_byte(errand.folder, at=half // 8)
+        flipped = accident == "killed" or flip_a_byte(errand.folder, at=half // 8)
+        struck = flipped and first.code == (-signal.SIGKILL if kill_when else 0)
         usage = _fetch(scenario, tool, field, errand)
         after = field.origin.traffic().file_bytes
         right = errand.delivered(by_hash=True)
-        return Recovery(
-            scenario.key, tool.name, number, accident, before, after, usage.wall, usage.code, right, damaged
-        )
+        return Recovery(scenario.key, tool.name, number, accident, before, after, usage.wall, usage.code, right, struck)
 
 
 def flip_a_byte(folder: Path, at: int) -> bool:

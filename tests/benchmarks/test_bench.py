@@ -35,7 +35,7 @@ def trial(tool: str, round_: int, wall: float, right: bool = True) -> trials.Tri
 
 @needs_nginx
 def test_a_quick_run_writes_the_whole_page(tmp_path: Path) -> None:
-    """The command itself, small: Windlass wins its row by hash, and what was compared has a ratio."""
+    """The command itself, small: goals, ratios, machine and tables in this order, and no run that failed."""
     output = tmp_path / "RESULTS.md"
     command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "1t,6"]
     ended = subprocess.run(
@@ -43,13 +43,19 @@ def test_a_quick_run_writes_the_whole_page(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr.decode()
     page = output.read_text()
-    assert page.index("## Ratios") < page.index("## Machine") < page.index("## (1t)") < page.index("## (6)")
+    assert (
+        page.index("## Goals")
+        < page.index("## Ratios")
+        < page.index("## Machine")
+        < page.index("## (1t)")
+        < page.index("## (6)")
+    )
     compared, killed = (
         next(line for line in page[page.index(section) :].splitlines() if line.startswith("| windlass get |"))
         for section in ("## (1t)", "### Killed")
     )
     assert "| yes |" in compared
-    assert "| 1 of 1 |" in killed
+    assert "| 0 | 1 of 1 |" in killed
     assert "Not counted" not in page
     assert list((tmp_path / "work").iterdir()) == []
 
@@ -59,6 +65,8 @@ def test_ratios_pair_the_runs_of_a_round() -> None:
     runs = [trial("a", 0, 1.0), trial("b", 0, 2.0), trial("a", 1, 3.0), trial("b", 1, 2.0)]
     failed = [trial("a", 2, 1.0, right=False), trial("b", 2, 1.0), trial("a", 3, 1.0)]
     assert report.ratios([*runs, *failed], "a", "b") == [0.5, 1.5]
+    assert report.ratios([*runs, *failed], "a", "b", "settled") == [1.5 / 2.5, 3.5 / 2.5]
+    assert report.ratios([*runs, *failed], "a", "b", "cpu") == [1.0, 1.0]
 
 
 def test_the_page_says_what_failed_and_what_was_skipped() -> None:
@@ -69,6 +77,7 @@ def test_the_page_says_what_failed_and_what_was_skipped() -> None:
     for run_ in (trial("windlass get", 0, 1.0), trial("curl -o", 0, 2.0), trial("hf download", 0, 9.0, right=False)):
         results.add(run_)
     page = report.render(results)
+    assert "| (1) wall time, against `curl -o` | 1.0 | 0.50 | yes |" in page
     assert "**0.50** (1 round)" in page
     assert "| windlass get | yes | 1.00 | 32.00 | 50 | 0.50 | 3 | 1 |" in page
     assert "- Not counted: hf download, round 1, ended 1: `it broke`" in page
@@ -92,9 +101,9 @@ def test_a_small_command_does_not_count_the_harness(tmp_path: Path) -> None:
 
 
 def test_a_command_is_killed_when_it_has_written_enough(tmp_path: Path) -> None:
-    """By what it has handed to write calls, and at once."""
+    """By what it and its children have handed to write calls, and all of them at once."""
     code = "import time\nwith open('f', 'wb', 0) as f:\n for _ in range(100): f.write(bytes(10_000)); time.sleep(0.01)"
-    command = process.Command([sys.executable, "-c", code], {}, tmp_path)
+    command = process.Command(["sh", "-c", '"$@" && true', "sh", sys.executable, "-c", code], {}, tmp_path)
     usage = process.run(command, lambda pid: process.written_by(pid) >= 200_000)
     assert usage.code == -9
     assert 200_000 <= (tmp_path / "f").stat().st_size < 1_000_000

@@ -12,6 +12,7 @@ from rich.text import Text
 from windlass.cli import words
 
 POLL = 0.25
+_FIRST_POLL = 0.02
 _LINE_EVERY = 15.0  # seconds between lines where there is no terminal
 _NUMBERS = 46  # columns that bytes, speed and time left take
 _MOST_FILES = 6  # shown at once below the job
@@ -21,13 +22,15 @@ Job = dict[str, Any]
 
 def follow(console: Console, ask: Callable[[], Job], until: Callable[[Job], bool] = lambda job: False) -> Job:
     """Show the job that `ask` answers until it is not `downloading` any more, or `until` says so; its last state."""
+    pause = _FIRST_POLL
     with _display(console) as show:
         while True:
             job = ask()
             show(job)
             if job["status"] != "downloading" or until(job):
                 return job
-            time.sleep(POLL)
+            pause = min(POLL, pause * 1.5)  # a small model is soon here; a large one need not be asked for so often
+            time.sleep(pause)
 
 
 @contextmanager
