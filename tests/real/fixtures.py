@@ -105,7 +105,7 @@ def run_pip(python: str, *arguments: str) -> None:
     command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
-        pytest.skip(f"no package registry: pip {arguments[0]} ended with {done.stderr.strip()[-300:]}")
+        pytest.skip(f"pip {arguments[0]} could not get the package: {done.stderr.strip()[-300:]}")
 
 
 def _unpack_wheel(wheel: Path, repository: Path) -> None:
