@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check lint format unit coverage bench clean
+.PHONY: help demo test check lint format unit coverage bench docs clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
@@ -33,6 +33,9 @@ coverage: ## branches covered in each room, from the last `make unit`
 bench: .make/test-ready ## windlass against curl, aria2c and hf: writes benchmarks/RESULTS.md (half an hour, 12 GB of disk)
 	sh scripts/system-packages bench
 	$(BIN)/python -m benchmarks
+
+docs: .make/test-ready ## write the pages that are made from the code (docs/errors.md); `make unit` fails when they are stale
+	$(BIN)/python scripts/error_page.py
 
 format: .make/test-ready ## put the code into shape
 	$(BIN)/ruff check --fix .

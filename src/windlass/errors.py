@@ -5,6 +5,13 @@
     │   ├── InvalidModel
     │   ├── QuantizationNotFound
     │   └── IllegalMove             a job cannot do that from the state it is in
+    ├── Refused                     a request that did not get as far as a verb
+    │   ├── UnsupportedMediaType
+    │   ├── BodyTooLarge
+    │   ├── HostNotAllowed
+    │   ├── OriginNotAllowed
+    │   ├── UnknownEndpoint
+    │   └── NotOffered              LM Studio has this call, Windlass does not
     ├── NotFound
     │   ├── ModelNotFound
     │   │   └── NoModelFiles
@@ -27,9 +34,14 @@
     │   └── DatabaseTooNew
     ├── ServerFailure               a Windlass server answered the CLI or the client with an error
     │   └── ServerUnreachable
+    ├── Cancelled                   the end of a job that somebody has cancelled; nobody raises it
     └── Stopped                     a job was asked to stop: not a failure, but it unwinds like one
 
-What HTTP status or exit code an error becomes is the faces' business (`api/errors.py`, `cli/exits.py`).
+A class with a `code` of its own is one that people and programs may meet; no two share a code. The others only group
+them, or stay inside, as `Stopped` does: should one get out all the same, that is a bug, and its code says so.
+
+What a code means and what to do about it stands in `codes.py`. What HTTP status or exit code an error becomes is the
+faces' business (`api/errors.py`, `cli/exits.py`).
 """
 
 from typing import ClassVar
@@ -86,10 +98,48 @@ class IllegalMove(InvalidRequest):
     code = "illegal_move"
 
 
+class Refused(WindlassError):
+    """The request did not get as far as a verb; nothing was written."""
+
+
+class UnsupportedMediaType(Refused):
+    """The body is not announced as JSON."""
+
+    code = "unsupported_media_type"
+
+
+class BodyTooLarge(Refused):
+    """The body is larger than any request needs."""
+
+    code = "body_too_large"
+
+
+class HostNotAllowed(Refused):
+    """The request is addressed to somebody else."""
+
+    code = "host_not_allowed"
+
+
+class OriginNotAllowed(Refused):
+    """The request comes from a web page that is not ours."""
+
+    code = "origin_not_allowed"
+
+
+class UnknownEndpoint(Refused):
+    """No call has this path and method."""
+
+    code = "unknown_endpoint"
+
+
+class NotOffered(Refused):
+    """A call of LM Studio's that is about running models."""
+
+    code = "not_implemented"
+
+
 class NotFound(WindlassError):
     """What was asked for does not exist."""
-
-    code = "not_found"
 
 
 class ModelNotFound(NotFound):
@@ -122,8 +172,6 @@ class ModelGated(WindlassError):
 class HubFailure(WindlassError):
     """The hub or the catalog did not answer as it should."""
 
-    code = "hub_error"
-
 
 class HubError(HubFailure):
     """It answered nonsense, or errors after retries."""
@@ -149,8 +197,6 @@ class HubRateLimited(HubFailure):
 
 class TransferFailure(WindlassError):
     """Bytes could not be brought in, or were wrong."""
-
-    code = "source_error"
 
 
 class ChecksumMismatch(TransferFailure):
@@ -179,8 +225,6 @@ class SourceFailure(TransferFailure):
 
 class StorageFailure(WindlassError):
     """This machine's disk is in the way."""
-
-    code = "storage_error"
 
 
 class InsufficientStorage(StorageFailure):
@@ -238,7 +282,11 @@ class ServerUnreachable(ServerFailure):
         super().__init__(message, status=0, remote_code=None, hint=hint)
 
 
+class Cancelled(WindlassError):
+    """Somebody has cancelled the job: what it says of its end, never raised."""
+
+    code = "cancelled"
+
+
 class Stopped(WindlassError):
     """The job was asked to stop."""
-
-    code = "stopped"

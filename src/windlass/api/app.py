@@ -8,9 +8,8 @@ from starlette.responses import JSONResponse, Response
 
 from windlass import __version__
 from windlass.api import errors, lmstudio, own
-from windlass.api.bodies import Refused
 from windlass.api.guard import Guard
-from windlass.errors import WindlassError
+from windlass.errors import UnknownEndpoint, WindlassError
 from windlass.service import Service
 
 
@@ -21,7 +20,6 @@ def create_app(service: Service, hosts: Collection[str] = ()) -> FastAPI:
     app.include_router(lmstudio.router)
     app.include_router(own.router)
     app.add_exception_handler(WindlassError, _windlass_error)
-    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _bug)
     app.add_middleware(Guard, hosts=hosts)
@@ -33,19 +31,15 @@ def _windlass_error(_request: Request, error: Exception) -> Response:
     return errors.answer(error)
 
 
-def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return error.answer
-
-
 def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     message = f"There is no {request.method} {request.url.path} here; GET /docs shows what there is."
-    response = errors.refuse(error.status_code, message, "unknown_endpoint")
+    response = errors.answer(UnknownEndpoint(message))
+    response.status_code = error.status_code  # 405 where the path is right and the method is not
     response.headers.update(error.headers or {})
     return response
 
 
 def _bug(_request: Request, error: Exception) -> JSONResponse:
     message = f"Something went wrong inside Windlass ({type(error).__name__}). The log has the details."
-    return errors.refuse(500, message, "internal_error", kind="internal_error")
+    return errors.answer(WindlassError(message))

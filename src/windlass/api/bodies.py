@@ -5,20 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
-from windlass.api.errors import refuse
+from windlass.errors import BodyTooLarge, InvalidModel, InvalidRequest, UnsupportedMediaType
 from windlass.manifest import Format
 
 LARGEST = 64 * 1024
-
-
-class Refused(Exception):
-    """The body is not one to read; `answer` says why."""
-
-    def __init__(self, answer: JSONResponse) -> None:
-        super().__init__()
-        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +25,22 @@ async def read_download(request: Request) -> DownloadRequest:
     """The body of a download or plan request.
 
     Raises:
-        Refused: it is not one.
+        InvalidModel, InvalidRequest: it is not one.
+        BodyTooLarge, UnsupportedMediaType: it is not read.
     """
     raw = await read_object(request)
     if "model" not in raw:
-        raise Refused(refuse(400, "Missing required field 'model'", "invalid_model", param="model"))
+        raise InvalidModel("Missing required field 'model'")
     model, quantization = raw["model"], raw.get("quantization")
     if not isinstance(model, str) or not model.strip():
-        message = (
+        raise InvalidModel(
             "'model' is a text: a catalog name such as qwen/qwen3-4b-2507, or a link to lmstudio.ai or huggingface.co"
         )
-        raise Refused(refuse(400, message, "invalid_model", param="model"))
     if not isinstance(quantization, str | None):
-        raise Refused(refuse(400, "'quantization' is a text, such as Q4_K_M", "invalid_request", param="quantization"))
+        raise InvalidRequest("'quantization' is a text, such as Q4_K_M", param="quantization")
     wanted = raw.get("format")
     if wanted not in (None, "gguf", "mlx", "safetensors"):
-        raise Refused(refuse(400, "'format' is gguf, mlx or safetensors", "invalid_request", param="format"))
+        raise InvalidRequest("'format' is gguf, mlx or safetensors", param="format")
     return DownloadRequest(model, (quantization or "").strip() or None, wanted)
 
 
@@ -57,7 +48,8 @@ async def read_object(request: Request, *, optional: bool = False) -> dict[str, 
     """The body as a JSON object; an `optional` one that is empty is an empty object.
 
     Raises:
-        Refused: it is too large, not JSON, or no object.
+        BodyTooLarge, UnsupportedMediaType: it is not read.
+        InvalidModel: it is no JSON object.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not optional:
@@ -72,17 +64,16 @@ async def read_object(request: Request, *, optional: bool = False) -> dict[str, 
     except (ValueError, RecursionError):
         raw = None
     if not isinstance(raw, dict):
-        raise Refused(refuse(400, "The body is not a JSON object", "invalid_model", param="model"))
+        raise InvalidModel("The body is not a JSON object")
     return raw
 
 
-def _too_large() -> Refused:
-    return Refused(refuse(413, f"The body is larger than {LARGEST} bytes", "body_too_large"))
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {LARGEST} bytes")
 
 
-def _not_json() -> Refused:
-    message = "Send the request as JSON, with the header 'Content-Type: application/json'"
-    return Refused(refuse(415, message, "unsupported_media_type"))
+def _not_json() -> UnsupportedMediaType:
+    return UnsupportedMediaType("Send the request as JSON, with the header 'Content-Type: application/json'")
 
 
 async def _read_bounded(request: Request) -> bytes:

@@ -1,7 +1,5 @@
 """Every error of Windlass as an answer: one table, looked up by class, and one shape of body."""
 
-from typing import Any
-
 from starlette.responses import JSONResponse
 
 from windlass import errors as e
@@ -10,6 +8,12 @@ from windlass import errors as e
 ANSWERS: dict[type[e.WindlassError], tuple[int, str]] = {
     e.InvalidRequest: (400, "invalid_request"),
     e.IllegalMove: (409, "invalid_request"),
+    e.UnsupportedMediaType: (415, "invalid_request"),
+    e.BodyTooLarge: (413, "invalid_request"),
+    e.HostNotAllowed: (403, "forbidden"),
+    e.OriginNotAllowed: (403, "forbidden"),
+    e.UnknownEndpoint: (404, "invalid_request"),
+    e.NotOffered: (501, "not_implemented"),
     e.NotFound: (404, "not_found"),
     e.ModelNotFound: (404, "model_not_found"),
     e.JobNotFound: (404, "job_not_found"),
@@ -24,22 +28,16 @@ ANSWERS: dict[type[e.WindlassError], tuple[int, str]] = {
 }
 
 
+def place_of(error: type[e.WindlassError]) -> tuple[int, str]:
+    """The HTTP status and `type` that a class of errors is answered with."""
+    return next(ANSWERS[cls] for cls in error.__mro__ if cls in ANSWERS)
+
+
 def answer(error: e.WindlassError) -> JSONResponse:
     """The answer for one of our errors."""
-    status, kind = next(ANSWERS[cls] for cls in type(error).__mro__ if cls in ANSWERS)
+    status, kind = place_of(type(error))
     headers = {"Retry-After": str(round(error.retry_after + 0.5))} if isinstance(error, e.HubRateLimited) else {}
     sizes = {"needed_bytes": error.needed, "free_bytes": error.free} if isinstance(error, e.InsufficientStorage) else {}
-    return JSONResponse(body(kind, str(error), error.code, error.param, **sizes), status, headers)
-
-
-def refuse(
-    status: int, message: str, code: str, *, kind: str = "invalid_request", param: str | None = None
-) -> JSONResponse:
-    """An answer to a request that did not get as far as a verb."""
-    return JSONResponse(body(kind, message, code, param), status)
-
-
-def body(kind: str, message: str, code: str | None, param: str | None = None, **more: Any) -> dict[str, Any]:
-    """The contract's shape of an error."""
-    error = {"type": kind, "message": message, "code": code, "param": param, **more}
-    return {"error": {name: value for name, value in error.items() if value is not None}}
+    detail = {"type": kind, "message": str(error), "code": error.code, "param": error.param, **sizes}
+    body = {"error": {name: value for name, value in detail.items() if value is not None}}
+    return JSONResponse(body, status, headers)

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from windlass.api.errors import refuse
+from windlass.api.errors import answer
+from windlass.errors import HostNotAllowed, OriginNotAllowed, Refused
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -34,18 +35,17 @@ class Guard:
         if scope["type"] == "http":
             refusal = self._refusal(Headers(scope=scope))
             if refusal:
-                message, code = refusal
-                await refuse(403, message, code, kind="forbidden")(scope, receive, send)
+                await answer(refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> tuple[str, str] | None:
+    def _refusal(self, headers: Headers) -> Refused | None:
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return f"This server is not {host!r}. Ask it by localhost or by its address.", "host_not_allowed"
+            return HostNotAllowed(f"This server is not {host!r}.", hint="Ask it by localhost or by its address.")
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host.lower():
-            return f"Pages of {origin!r} may not use this server.", "origin_not_allowed"
+            return OriginNotAllowed(f"Pages of {origin!r} may not use this server.")
         return None
 
     def _is_ours(self, host: str) -> bool:

@@ -8,8 +8,7 @@ from starlette.responses import JSONResponse
 
 from windlass.api import schemas
 from windlass.api.bodies import DownloadRequest, read_download
-from windlass.api.errors import refuse
-from windlass.errors import ModelNotFound
+from windlass.errors import ModelNotFound, NotOffered
 from windlass.jobs.states import Status
 from windlass.library.facts import Model
 from windlass.library.lists import openai_row, v0_row, v1_row
@@ -112,11 +111,10 @@ def model_openai(model_id: str, service: Behind) -> JSONResponse:
 @router.post("/api/v1/chat", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
 async def not_implemented(request: Request) -> JSONResponse:
     """Windlass brings models in; it does not run them."""
-    message = (
-        f"Windlass brings models in, it does not run them, so {request.url.path} is not here. "
-        "Point llama.cpp, MLX or LM Studio at the models folder: `windlass path MODEL` prints what to hand over."
+    raise NotOffered(
+        f"Windlass brings models in, it does not run them, so {request.url.path} is not here.",
+        hint="Point llama.cpp, MLX or LM Studio at the models folder: `windlass path MODEL` prints what to hand over.",
     )
-    return refuse(501, message, "not_implemented", kind="not_implemented")
 
 
 def _find(service: Service, model_id: str) -> Model:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from windlass.codes import codes_in
+
 
 class Download(BaseModel):
     """The body of a download."""
@@ -46,7 +48,7 @@ class Job(BaseModel):
     estimated_completion: str | None = None
     started_at: str | None = None
     completed_at: str | None = None
-    error_code: str | None = None
+    error_code: str | None = Field(default=None, json_schema_extra={"enum": [*codes_in("job")]})
     error_message: str | None = None
 
 
@@ -85,7 +87,7 @@ class ErrorDetail(BaseModel):
 
     type: str
     message: str
-    code: str | None = None
+    code: str | None = Field(default=None, json_schema_extra={"enum": [*codes_in("answer")]})
     param: str | None = None
 
 

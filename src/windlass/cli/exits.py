@@ -8,7 +8,6 @@ _BY_CODE = {
     "invalid_request": USAGE,
     "invalid_model": USAGE,
     "quantization_not_found": NOT_FOUND,
-    "not_found": NOT_FOUND,
     "model_not_found": NOT_FOUND,
     "no_model_files": NOT_FOUND,
     "job_not_found": NOT_FOUND,
