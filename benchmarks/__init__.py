@@ -7,6 +7,7 @@
     tools      how each tool is told to fetch
     scenarios  what is fetched over which network, by which tools
     trials     the runs: in turn, each into a fresh folder
+    memory     fills memory before each run
     machine    what it ran on
     report     RESULTS.md
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks import scenarios, trials
 from benchmarks.machine import machine, versions
+from benchmarks.memory import Memory, memory_of_this_machine
 from benchmarks.origin import Origin, OriginFailure, can_delay, is_installed
 from benchmarks.report import Results, render
 from benchmarks.scenarios import Scenario
@@ -57,12 +58,25 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(asked: argparse.Namespace, folder: Path, output: Path) -> None:
     rounds, shrink = (1, _SHRINK) if asked.quick else (asked.rounds, 1)
+    begun = time.monotonic()
     results = Results(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine(folder), versions(), rounds)
+    results.memory = "this was a quick run" if asked.quick else _memory(folder)
     chosen = set(asked.only.split(",")) - {""}
     for scenario, runs in _programme(shrink):
         if not chosen or scenario.key in chosen:
             _run(scenario, runs, folder, results)
+            results.seconds = time.monotonic() - begun
             output.write_text(render(results), encoding="utf-8")
+
+
+def _memory(folder: Path) -> Memory | str:
+    """What fills memory before each run, or why nothing does."""
+    memory = memory_of_this_machine(folder / "memory")
+    if memory is None:
+        return "the system does not say how much of it is free (/proc/meminfo)"
+    _say("Filling memory, and measuring what that is worth: a minute or two")
+    memory.measure(folder)
+    return memory
 
 
 def _programme(shrink: int) -> list[tuple[Scenario, Runs]]:
@@ -86,9 +100,15 @@ def _run(scenario: Scenario, runs: Runs, folder: Path, results: Results) -> None
     results.scenarios.append(able)
     results.sizes[scenario.key] = repository.size
     with closing(Origin(served, repository, scenario.network)) as origin:
-        for run in runs(able, Field(origin, repository, folder / "errand"), results.rounds, _say):
+        field = Field(origin, repository, folder / "errand", lambda: _fill(results.memory, served / "content"))
+        for run in runs(able, field, results.rounds, _say):
             results.add(run)
     shutil.rmtree(served)
+
+
+def _fill(memory: Memory | str, served: Path) -> None:
+    if isinstance(memory, Memory):
+        memory.fill(served)
 
 
 def _able(scenario: Scenario, results: Results) -> Scenario:

@@ -16,7 +16,7 @@ def machine(folder: Path) -> dict[str, str]:
     """Processor, memory, kernel, the disk below `folder`, and how busy it all is now."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores for clients and nginx together",
-        "memory": f"{_memory() / GIB:.0f} GiB",
+        "memory": _memory(),
         "system": f"{_distribution()}, Linux {platform.release()}",
         "disk": _disk(folder),
         "load before": " ".join(f"{load:.2f}" for load in os.getloadavg()) + " (1, 5, 15 minutes)",
@@ -50,19 +50,21 @@ def _said(words: list[str], pattern: str = r".+") -> str:
 
 
 def _processor() -> str:
-    return _labelled(Path("/proc/cpuinfo"), "model name") or platform.machine()
+    return labelled(Path("/proc/cpuinfo"), "model name") or platform.machine()
 
 
-def _memory() -> int:
-    return int(_labelled(Path("/proc/meminfo"), "MemTotal").split()[0]) * 1024
+def _memory() -> str:
+    said = labelled(Path("/proc/meminfo"), "MemTotal")
+    return f"{int(said.split()[0]) * 1024 / GIB:.0f} GiB" if said else "not known"
 
 
 def _distribution() -> str:
-    return _labelled(Path("/etc/os-release"), "PRETTY_NAME", "=").strip('"')
+    return labelled(Path("/etc/os-release"), "PRETTY_NAME", "=").strip('"')
 
 
-def _labelled(path: Path, label: str, mark: str = ":") -> str:
-    for line in path.read_text().splitlines():
+def labelled(path: Path, label: str, mark: str = ":") -> str:
+    """What stands behind a label, as in most files below /proc; empty where there is no such line, or file."""
+    for line in path.read_text().splitlines() if path.exists() else ():
         name, _, value = line.partition(mark)
         if name.strip() == label:
             return value.strip()

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.content import GIB, MIB
-from benchmarks.scenarios import GOALS, Measure, Scenario
+from benchmarks.memory import Cost, Memory
+from benchmarks.scenarios import GOALS, Goal, Measure, Scenario
 from benchmarks.tools import WINDLASS
 from benchmarks.trials import Recovery, Trial
 
@@ -15,6 +16,12 @@ _RATIOS = """\
 
 What `windlass get` took over what the tool took: the median of the rounds' own ratios, the least and the most in
 brackets. Below 1 is less for Windlass."""
+_FILLED = """\
+Before each run a file that is larger than memory, and takes no room on the disk, is read until less than {little:.0f}
+MiB are free, or until it does not get less; then what nginx serves is read, so that it is at hand. A run thus takes
+memory from the cache, as on a machine that has been in use for a while. Otherwise it would depend on what the run
+before it has left free, and for how long: a virtual machine may give such memory back to its host, and has to wait for
+it when it is touched again."""
 _ACCIDENTS = {"killed": "killed", "finished file": "in a finished file", "partial file": "in a killed run's partial"}
 
 
@@ -26,6 +33,8 @@ class Results:
     machine: Mapping[str, str]
     versions: Mapping[str, str]
     rounds: int
+    memory: Memory | str = "nothing was measured"  # what fills it before each run, or why nothing does
+    seconds: float = 0.0
     scenarios: list[Scenario] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
@@ -55,7 +64,7 @@ def _taken(trial: Trial, measure: Measure) -> float:
 
 def render(results: Results) -> str:
     """The whole page, in Markdown."""
-    parts = [_heading(results), _goals(results), *_ratio_tables(results), _machine(results)]
+    parts = [_heading(results), _goals(results), *_ratio_tables(results), _machine(results), _memory(results.memory)]
     for scenario in results.scenarios:
         trials = [trial for trial in results.trials if trial.scenario == scenario.key]
         recoveries = [recovery for recovery in results.recoveries if recovery.scenario == scenario.key]
@@ -67,27 +76,29 @@ def _heading(results: Results) -> str:
     rounds = f"{results.rounds} round{'s' if results.rounds > 1 else ''}"
     return f"""# Results of `make bench`
 
-{results.date}, {rounds}. Written by the harness; nothing here is from another run.
+{results.date}, {rounds}, {results.seconds / 60:.0f} minutes. Written by the harness; nothing here is from another run.
 
 `windlass get` always verifies: each file's sha256 (or git's sha1, for small files) agrees before the file gets its
 final name. It also flushes to the disk itself, within its time; how long a sync takes after each tool is a column.
 Every tool starts as a person starts it, imports included, with nothing left from earlier runs. Each asks a hub, which
 redirects to a CDN at another port; both are one nginx on this machine, restarted for each run, so that clients and
-servers share the processor. The tools take turns (A B C, A B C). What came before is flushed before each run, which is
-not timed. `hf` runs with `HF_HUB_DISABLE_XET=1`: what is compared is HTTP. TLS is with a CA made for the run."""
+servers share the processor. The tools take turns (A B C, A B C). Before each run what came before is flushed, and
+memory is filled (see Memory); neither is timed. `hf` runs with `HF_HUB_DISABLE_XET=1`: what is compared is HTTP. TLS is
+with a CA made for the run."""
 
 
 def _goals(results: Results) -> str:
-    rows = []
-    for goal in GOALS:
-        trials = [trial for trial in results.trials if trial.scenario == goal.scenario]
-        found = ratios(trials, WINDLASS.name, goal.other.name, goal.measure)
-        if found:
-            name = f"({goal.scenario}) {_MEASURES[goal.measure]}, against `{goal.other.name}`"
-            rows.append(
-                [name, f"{goal.bound:.1f}", f"{median(found):.2f}", "yes" if median(found) <= goal.bound else "no"]
-            )
-    return "## Goals\n\n" + _table(["", "at most", "measured", "reached"], rows) if rows else ""
+    return "## Goals\n\n" + _table(["", "at most", "measured", "reached"], [_goal(goal, results) for goal in GOALS])
+
+
+def _goal(goal: Goal, results: Results) -> list[str]:
+    trials = [trial for trial in results.trials if trial.scenario == goal.scenario]
+    found = ratios(trials, WINDLASS.name, goal.other.name, goal.measure)
+    name = f"({goal.scenario}) {_MEASURES[goal.measure]}, against `{goal.other.name}`"
+    if not found:
+        return [name, f"{goal.bound:.1f}", "–", "not measured"]
+    over = median(found) / goal.bound - 1
+    return [name, f"{goal.bound:.1f}", f"{median(found):.2f}", "yes" if over <= 0 else f"no, {over:.1%} over"]
 
 
 def _ratio_tables(results: Results) -> list[str]:
@@ -116,6 +127,26 @@ def _ratio(found: Sequence[float]) -> str:
 def _machine(results: Results) -> str:
     lines = [f"- {name}: {value}" for name, value in {**results.machine, **results.versions}.items()]
     return "## Machine and versions\n\n" + "\n".join(lines)
+
+
+def _memory(memory: Memory | str) -> str:
+    if isinstance(memory, str):
+        return f"## Memory\n\nIt was not filled before the runs: {memory}. So each run met it as the last one left it."
+    parts = [_FILLED.format(little=memory.little / MIB)]
+    if memory.left:
+        parts.append(f"Then {min(memory.left) / MIB:,.0f} to {max(memory.left) / MIB:,.0f} MiB were free.")
+    return "## Memory\n\n" + " ".join([*parts, _worth(memory.cost)] if memory.cost else parts)
+
+
+def _worth(cost: Cost) -> str:
+    filled = f"Writing {cost.size / GIB:.3g} GiB took **{_spread(cost.filled, 2)} s** in memory filled so"
+    if not cost.free:
+        return f"{filled}; not enough of it was free at the beginning to compare with ({cost.found / GIB:.1f} GiB)."
+    return (
+        f"{filled}, and **{_spread(cost.free, 2)} s** in memory that was free at the beginning, before the first fill "
+        f"({cost.found / GIB:.1f} GiB were). The figures are the median, the least and the most of "
+        f"{len(cost.filled)} and {len(cost.free)} writes."
+    )
 
 
 def _section(scenario: Scenario, size: int, trials: Sequence[Trial], recoveries: Sequence[Recovery]) -> str:

@@ -15,7 +15,7 @@ from benchmarks.process import Usage, run, written_by
 from benchmarks.scenarios import Scenario
 from benchmarks.tools import Errand, Tool
 
-_ROUNDS_OF_ACCIDENTS = 3  # what is counted there are bytes, which vary little
+_ROUNDS_OF_ACCIDENTS = 2  # what is counted there are bytes, which vary little
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +55,20 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where runs take place: the hub, what it has, and a folder for what comes from it."""
+    """Where runs take place: the hub, what it has, a folder for what comes from it, and what is done before each."""
 
     origin: Origin
     repository: Repository
     folder: Path
+    prepare: Callable[[], None]
 
     @contextmanager
     def errand(self, scenario: Scenario) -> Iterator[Errand]:
-        """A fresh folder, with everything that came before on the disk."""
+        """A fresh folder, with everything that came before on the disk, and all prepared."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         os.sync()
+        self.prepare()
         ca = self.origin.ca if scenario.network.tls else None
         try:
             yield Errand(self.repository, self.origin.url, self.folder, ca)

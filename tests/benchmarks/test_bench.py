@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks import content, origin, process, report, scenarios, tools, trials
+from benchmarks import content, memory, origin, process, report, scenarios, tools, trials
 from benchmarks.origin import Origin, Traffic
 from benchmarks.site import Network
 
@@ -57,6 +57,7 @@ def test_a_quick_run_writes_the_whole_page(tmp_path: Path) -> None:
     assert "| yes |" in compared
     assert "| 0 | 1 of 1 |" in killed
     assert "Not counted" not in page
+    assert "It was not filled before the runs: this was a quick run." in page
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -78,10 +79,99 @@ def test_the_page_says_what_failed_and_what_was_skipped() -> None:
         results.add(run_)
     page = report.render(results)
     assert "| (1) wall time, against `curl -o` | 1.0 | 0.50 | yes |" in page
+    assert "| (1t) wall time, against `curl -o` | 1.0 | – | not measured |" in page
     assert "**0.50** (1 round)" in page
     assert "| windlass get | yes | 1.00 | 32.00 | 50 | 0.50 | 3 | 1 |" in page
     assert "- Not counted: hf download, round 1, ended 1: `it broke`" in page
     assert "- aria2c is missing." in page
+
+
+@pytest.mark.parametrize(
+    ("wall", "said"), [(2.0, "1.00 | yes"), (2.01, "1.00 | no, 0.5% over"), (3.0, "1.50 | no, 50.0% over")]
+)
+def test_a_goal_that_was_missed_says_by_how_much(wall: float, said: str) -> None:
+    """Reached is at most the bound, and one that was missed by a hair is missed."""
+    results = report.Results("today", {}, {}, 1, trials=[trial("windlass get", 0, wall), trial("curl -o", 0, 2.0)])
+    assert f"| (1) wall time, against `curl -o` | 1.0 | {said} |" in report.render(results)
+
+
+def filler(folder: Path, *free: int) -> memory.Memory:
+    """Of a machine with 100 MiB, which has so many free, one after the other, and the last for ever."""
+    said = [count * MIB for count in free]
+    return memory.Memory(folder, 100 * MIB, lambda: said.pop(0) if len(said) > 1 else said[0], in_vain=64 * MIB)
+
+
+def test_memory_is_filled_until_little_is_free(tmp_path: Path) -> None:
+    """Each time it reads on where the last has ended, round a file that takes no room on the disk."""
+    filling = filler(tmp_path, 900, 800, 700, 10, 20, 20, 900, 890, 1200, 880, 870, 860, 10)
+    filling.fill()
+    (big,) = tmp_path.iterdir()
+    assert (big.stat().st_size, big.stat().st_blocks) == (125 * MIB, 0)
+    assert filling.at == 48 * MIB
+    filling.fill()
+    assert filling.at == 16 * MIB  # 64, 80, 96, 112, the end, and 16
+    assert filling.left == [20 * MIB, 10 * MIB]
+
+
+def test_memory_that_does_not_get_full_ends_the_reading(tmp_path: Path) -> None:
+    """A container may not use all that its machine has: that is noticed when much was read in vain, and said."""
+    filling = filler(tmp_path, 900, 800, 850)
+    filling.fill()
+    assert filling.at == 32 * MIB  # 16; 64 more in large blocks; 64 more, round the file's end, page by page
+    page = report.render(report.Results("today", {}, {}, 1, filling))
+    assert "Then 850 to 850 MiB were free." in page
+
+
+def test_what_is_served_is_read_after_that(tmp_path: Path) -> None:
+    """All of it, in whatever folder: the cache may have given it up for the other file."""
+    served = tmp_path / "served" / "deep"
+    served.mkdir(parents=True)
+    (served / "file").write_bytes(bytes(3 * MIB))
+    filling, before = filler(tmp_path / "memory", 10), bytes_read()
+    filling.fill(tmp_path / "served")
+    assert 3 * MIB <= bytes_read() - before < 4 * MIB
+
+
+def bytes_read() -> int:
+    """By read calls of this process (proc(5), `rchar`)."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_what_filling_is_worth_is_measured(tmp_path: Path) -> None:
+    """In as much free memory as there is, and after fills; nothing but the large file stays on the disk."""
+    filling = filler(tmp_path / "memory", 30, 25, 15, 4, 10)
+    filling.measure(tmp_path, size=10 * MIB, pause=0.01)
+    cost = filling.cost
+    assert cost
+    assert (cost.found, len(cost.free), len(cost.filled)) == (30 * MIB, 1, 3)
+    assert all(0 < seconds < 5 for seconds in (*cost.filled, *cost.free))
+    assert [path.name for path in tmp_path.iterdir()] == ["memory"]
+
+
+@pytest.mark.parametrize(
+    ("free", "said"),
+    [
+        ((4.0, 5.0, 9.0), "in memory filled so, and **5.00 (4.00–9.00) s** in memory that was free at the beginning"),
+        ((), "in memory filled so; not enough of it was free at the beginning to compare with (3.0 GiB)."),
+    ],
+)
+def test_the_page_says_what_filling_is_worth(tmp_path: Path, free: tuple[float, ...], said: str) -> None:
+    """As it was measured, and against nothing where there was nothing to compare with."""
+    filling = filler(tmp_path, 10)
+    filling.cost = memory.Cost(2 * content.GIB, 3 * content.GIB, free, (1.0, 1.5, 2.0))
+    page = " ".join(report.render(report.Results("today", {}, {}, 1, filling)).split())
+    assert f"Writing 2 GiB took **1.50 (1.00–2.00) s** {said}" in page
+
+
+def test_memory_is_left_alone_where_the_system_says_nothing_of_it(tmp_path: Path) -> None:
+    """As outside Linux; and the real one is read as it is written."""
+    assert memory.memory_of_this_machine(tmp_path, tmp_path / "none") is None
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       1024000 kB\nMemFree:          99999 kB\n")
+    found = memory.memory_of_this_machine(tmp_path / "memory", meminfo)
+    assert found
+    found.fill()
+    assert found.left == [99999 * 1024]
 
 
 def test_a_command_is_measured_with_its_children(tmp_path: Path) -> None:
