@@ -1,8 +1,11 @@
 """A fetch from an invented server, brought to its end in virtual time; what several files of tests begin with."""
 
 import hashlib
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
+import pytest
 import xxhash
 from hypothesis import HealthCheck, settings
 
@@ -13,9 +16,11 @@ from transfer.invented import (
 )
 from transfer.virtual_time import run
 from windlass.transfer.fetch import fetch
+from windlass.transfer.gate import Gate
 from windlass.transfer.ledger import Piece
 from windlass.transfer.meter import Meter
 from windlass.transfer.partial import open_partial
+from windlass.transfer.small import fetch_small
 from windlass.transfer.target import Staged, Target, Tools
 
 CONTENT = bytes((n * 7 + n // 64) % 251 for n in range(1500))
@@ -23,13 +28,24 @@ CONTENT = bytes((n * 7 + n // 64) % 251 for n in range(1500))
 often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+Way = Callable[[Target, Path, Tools, Meter], Coroutine[Any, Any, Staged]]
+
+
+async def whole(target: Target, folder: Path, using: Tools, meter: Meter) -> Staged:
+    """The way of a small file, at a gate of its own."""
+    return await fetch_small(target, folder, using, meter, Gate(4))
+
+
+both_ways = pytest.mark.parametrize("way", [fetch, whole], ids=["large", "small"])
+
+
 def bring(
-    server: Server, folder: Path, target: Target | None = None, using: Tools | None = None
+    server: Server, folder: Path, target: Target | None = None, using: Tools | None = None, way: Way = fetch
 ) -> tuple[Staged, Meter]:
     """Fetch to the end in virtual time."""
     target = target or target_of(server.content)
     meter = Meter(target.size)
-    return run(fetch(target, folder, using or tools(server), meter)), meter
+    return run(way(target, folder, using or tools(server), meter)), meter
 
 
 def assert_right(staged: Staged, content: bytes) -> None:

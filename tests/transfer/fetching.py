@@ -13,14 +13,15 @@ from standin import Hub
 from windlass.transfer.batch import fetch_all
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Network, Patience
-from windlass.transfer.pace import Pace
 from windlass.transfer.retry import Persistence
 from windlass.transfer.target import Staged, Target, Tools
+from windlass.transfer.throttle import Throttle
 from windlass.transfer.wire import Wire
 
 REPO, PATH = "owner/repo", "model-Q4_K_M.gguf"
 MIB = 1 << 20
 CONTENT = hashlib.shake_256(b"weights").digest(3 * MIB + 17)
+SMALL_CONTENT = CONTENT[: 300 * 1024 + 17]
 BIG = CONTENT * 12  # three chunks, so that several connections have work
 SHORT = Patience(connect=0.5, head=0.5, stall=0.4, floor=100)
 
@@ -50,6 +51,12 @@ class Fetcher:
             return Target(f"{REPO}/{path}", url, file.size, "sha256", file.listed_sha256 or file.sha256, headers)
         return Target(f"{REPO}/{path}", url, file.size, "git-sha1", file.oid, headers)
 
+    @property
+    def content(self) -> bytes:
+        """Of the hub's one file."""
+        body = self.hub.repositories[REPO].file(PATH).content
+        return body.read(0, body.size)
+
     def bring(self, *paths: str) -> list[Staged]:
         """All of them, in one batch."""
         return self.run([self.target(path) for path in paths or (PATH,)])
@@ -74,13 +81,14 @@ class Fetcher:
             chance=lambda: 0.05,  # little jitter: a test need not wait
             wall_clock=lambda: 1_700_000_000.0,
             connections=lambda: self.connections,
-            paces=(Pace(self.limit),),
+            lane=Throttle(self.limit).lane(),
             persistence=self.persistence,
         )
 
 
-def assert_right(fetcher: Fetcher, content: bytes = CONTENT) -> Staged:
-    """Fetched, and byte for byte what the hub has."""
+def assert_right(fetcher: Fetcher, content: bytes | None = None) -> Staged:
+    """Fetched, and byte for byte what the hub has (or, if it was changed behind our back, `content`)."""
+    content = fetcher.content if content is None else content
     staged = fetcher.bring()[0]
     assert staged.path.read_bytes() == content
     assert staged.seal.sha256 == hashlib.sha256(content).hexdigest()

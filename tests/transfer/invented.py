@@ -81,8 +81,8 @@ class Server:
     async def _deliver(self, data: bytes, receiver: Receiver) -> None:
         await asyncio.sleep(len(data) / self.rate)
         self.sent += len(data)
-        while (wait := receiver.body(data)) > 0:
-            await asyncio.sleep(wait)
+        while held_back := receiver.body(data):
+            await asyncio.wait([held_back])
 
     def _right(self, request: Request) -> Reply:
         if self.redirects and request.url == HUB:
@@ -115,15 +115,14 @@ def target_of(content: bytes, *, name: str = "owner/repo/model.gguf", **changed:
 
 def tools(network: Any, *, connections: int = 4, chance: float = 0.5, **more: Any) -> Tools:
     """Tools in virtual time: no threads, fixed chance."""
-    defaults: dict[str, Any] = {"persistence": Persistence(failures=4, seconds=5.0)}
-    return Tools(
-        network=network,
-        threads=Inline(),
-        chance=lambda: chance,
-        wall_clock=lambda: 1_000_000.0,
-        connections=lambda: connections,
-        **{**defaults, **more},
-    )
+    defaults: dict[str, Any] = {
+        "threads": Inline(),
+        "chance": lambda: chance,
+        "wall_clock": lambda: 1_000_000.0,
+        "connections": lambda: connections,
+        "persistence": Persistence(failures=4, seconds=5.0),
+    }
+    return Tools(network=network, **{**defaults, **more})
 
 
 # What goes wrong
@@ -168,6 +167,32 @@ def elsewhere(reply: Reply) -> Reply:
 def wrong(reply: Reply) -> Reply:
     """The right number of wrong bytes."""
     return replace(reply, body=bytes(byte ^ 0xFF for byte in reply.body))
+
+
+# What may go wrong any number of times, and passes
+RECOVERABLE: list[Fault] = [
+    cut(0),
+    cut(1),
+    cut(40),
+    cut(333),
+    cut(100, Cause.STALLED),
+    fails(Cause.DNS),
+    fails(Cause.CONNECT),
+    fails(Cause.SILENT),
+    answers(500),
+    answers(502, body=b"<html>"),
+    answers(503, {"retry-after": "2"}),
+    answers(429, {"ratelimit": '"resolvers";r=0;t=3'}),
+    answers(408),
+    answers(416),
+    answers(302),
+    answers(200, {"content-length": "70000"}, b"captive"),
+    answers(200, {"content-encoding": "gzip"}, b"\x1f\x8b"),
+    without_body,
+    shortened,
+    lengthened,
+    elsewhere,
+]
 
 
 def spoils(bodies: Iterable[Fault], times: int) -> list[Fault | None]:

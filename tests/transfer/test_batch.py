@@ -6,36 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from transfer.invented import Server, answers, target_of, tools
+from transfer.invented import target_of, tools
+from transfer.many import Many
 from transfer.virtual_time import run
 from windlass.errors import ModelGated
 from windlass.transfer.batch import fetch_all
 from windlass.transfer.fetch import first_error
-from windlass.transfer.meter import Meter
-from windlass.transfer.network import Receiver, Request
-from windlass.transfer.target import Target
-
-
-class Many:
-    """A server of many files, each at an address of its own."""
-
-    def __init__(self, contents: list[bytes], refused: str = "") -> None:
-        self.servers = {f"https://hub.test/{n}": Server(content, redirects=False) for n, content in enumerate(contents)}
-        self.refused = refused
-        self.peak = 0
-
-    async def __call__(self, request: Request, receiver: Receiver) -> None:
-        server = self.servers[request.url]
-        if request.url == self.refused:
-            server.script = [answers(403)]
-        running = sum(one.open for one in self.servers.values()) + 1
-        self.peak = max(self.peak, running)
-        await server(request, receiver)
-
-    def targets(self) -> list[tuple[Target, Meter]]:
-        """In the order of their numbers."""
-        targets = [target_of(one.content, name=url, url=url) for url, one in self.servers.items()]
-        return [(target, Meter(target.size)) for target in targets]
 
 
 def test_all_come_in_the_order_asked_for(tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ from windlass.errors import (
     ModelNotFound,
     StorageUnavailable,
 )
-from windlass.transfer.fetch import Overtaken, fetch
+from windlass.transfer.fetch import fetch
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Receiver, Request
 from windlass.transfer.partial import kept_bytes, open_partial
-from windlass.transfer.target import Staged
+from windlass.transfer.target import Overtaken, Staged
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

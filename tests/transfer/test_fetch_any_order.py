@@ -4,12 +4,7 @@ import asyncio
 import hashlib
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,27 +12,21 @@ from hypothesis import strategies as st
 
 from transfer.bringing import CONTENT, assert_right, bring, often
 from transfer.invented import (
+    RECOVERABLE,
     Fault,
     Server,
-    answers,
-    cut,
-    elsewhere,
-    fails,
-    lengthened,
-    shortened,
     target_of,
     tools,
-    without_body,
     wrong,
 )
 from transfer.virtual_time import run
 from windlass.transfer.fetch import TICK, fetch
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Cause, Cut, Receiver, Request
-from windlass.transfer.pace import Pace
-from windlass.transfer.partial import kept_bytes, open_partial
+from windlass.transfer.partial import kept_bytes
 from windlass.transfer.retry import Persistence
 from windlass.transfer.target import Staged, Tools
+from windlass.transfer.throttle import Throttle
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -90,31 +79,7 @@ def test_killed_anywhere_it_goes_on_and_fetches_little_twice(
 
 # Everything at once
 
-_RECOVERABLE: list[Fault] = [
-    cut(0),
-    cut(1),
-    cut(40),
-    cut(333),
-    cut(100, Cause.STALLED),
-    fails(Cause.DNS),
-    fails(Cause.CONNECT),
-    fails(Cause.SILENT),
-    answers(500),
-    answers(502, body=b"<html>"),
-    answers(503, {"retry-after": "2"}),
-    answers(429, {"ratelimit": '"resolvers";r=0;t=3'}),
-    answers(408),
-    answers(416),
-    answers(302),
-    answers(200, {"content-length": "70000"}, b"captive"),
-    answers(200, {"content-encoding": "gzip"}, b"\x1f\x8b"),
-    without_body,
-    shortened,
-    lengthened,
-    elsewhere,
-]
-
-_faults = st.lists(st.none() | st.sampled_from(_RECOVERABLE), max_size=12)
+_faults = st.lists(st.none() | st.sampled_from(RECOVERABLE), max_size=12)
 
 
 @often
@@ -138,7 +103,7 @@ def test_any_faults_that_end_and_any_kills_end_right(
 ) -> None:
     """Faults in any order, kills at any moment, with and without ranges and limits, addresses that expire."""
     server = Server(content, script, ranges=ranges, addresses=addresses)
-    using = tools(server, connections=connections, paces=(Pace(limit),), persistence=Persistence(40, 120.0))
+    using = tools(server, connections=connections, lane=Throttle(limit).lane(), persistence=Persistence(40, 120.0))
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / "0"
         first.mkdir()
@@ -223,47 +188,6 @@ def test_a_machine_that_was_asleep_goes_on(tmp_path: Path) -> None:
 
     staged = run(fetch(target_of(CONTENT), tmp_path, tools(asleep), Meter(len(CONTENT))))
     assert_right(staged, CONTENT)
-
-
-class Gated(ThreadPoolExecutor):
-    """Threads that begin no work before the gate opens."""
-
-    def __init__(self) -> None:
-        super().__init__(1)
-        self.begun, self.gate = threading.Event(), threading.Event()
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        def wait_and_work() -> Any:
-            self.begun.set()
-            self.gate.wait(10)
-            return fn(*args, **kwargs)
-
-        return super().submit(wait_and_work)
-
-
-def test_a_stop_waits_for_the_thread_that_reads_the_file(tmp_path: Path) -> None:
-    """However often it is asked for: the file is not closed under a thread, whose number another file would get."""
-    target = target_of(b"x" * 10)
-
-    async def stop() -> None:
-        using = replace(tools(Server(b"x" * 10)), threads=threads)
-        task = asyncio.create_task(fetch(target, tmp_path, using, Meter(10)))
-        while not threads.begun.is_set():
-            await asyncio.sleep(0.001)
-        for _ in range(3):
-            task.cancel()
-            await asyncio.wait([task], timeout=0.01)
-        assert not task.done()
-        assert open_partial(tmp_path, target.partial_name, target.identity, 10) is None
-        threads.gate.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    with Gated() as threads:
-        asyncio.run(stop())
-    partial = open_partial(tmp_path, target.partial_name, target.identity, 10)
-    assert partial
-    partial.close()
 
 
 def test_a_bug_in_the_network_comes_out_as_it_is(tmp_path: Path) -> None:

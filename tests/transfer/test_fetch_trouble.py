@@ -1,12 +1,13 @@
 """A source that fails: it is given up in the end, in the right words, and asked no sooner than it wants."""
 
 import asyncio
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from transfer.bringing import CONTENT, assert_right, bring
+from transfer.bringing import CONTENT, Way, assert_right, both_ways, bring
 from transfer.invented import (
     CDN,
     HUB,
@@ -35,9 +36,9 @@ from windlass.errors import (
 from windlass.transfer.fetch import fetch
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Cause, Cut, Receiver, Request
-from windlass.transfer.pace import Pace
 from windlass.transfer.retry import Persistence
 from windlass.transfer.target import Staged
+from windlass.transfer.throttle import Throttle
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -61,6 +62,9 @@ _ENDS: list[tuple[str, Fault, type[WindlassError]]] = [
     ("206 with nothing", without_body, SourceFailure),
     ("200 of another length", answers(200, {"content-length": "5"}, b"Hello"), SourceFailure),
     ("200 with nothing", answers(200), SourceFailure),
+    ("200 with a short page", answers(200, body=b"<html>Please sign in to the network</html>"), SourceFailure),
+    ("200 with a longer page", answers(200, body=b"<p>Please sign in to the network" * 10), SourceFailure),
+    ("206 with a little", lambda reply: replace(reply, body=reply.body[:1]), SourceFailure),
     ("redirect to nowhere", answers(302), SourceFailure),
     ("redirect to a file", answers(302, {"location": "file:///etc/passwd"}), UnsafeRedirect),
     ("redirect to metadata", answers(302, {"location": "https://169.254.169.254/"}), UnsafeRedirect),
@@ -76,12 +80,13 @@ _ENDS: list[tuple[str, Fault, type[WindlassError]]] = [
 ]
 
 
+@both_ways
 @pytest.mark.parametrize(("fault", "error"), [end[1:] for end in _ENDS], ids=[end[0] for end in _ENDS])
-def test_what_never_ends_is_given_up(tmp_path: Path, fault: Fault, error: type[WindlassError]) -> None:
+def test_what_never_ends_is_given_up(tmp_path: Path, fault: Fault, error: type[WindlassError], way: Way) -> None:
     """The same trouble over and over: an end within bounds, an error of the right kind, and nothing published."""
     server = Server(CONTENT, script=spoils([fault], 10_000), redirects=False)
     with pytest.raises(error) as caught:
-        bring(server, tmp_path)
+        bring(server, tmp_path, way=way)
     assert type(caught.value) is error
     assert len(server.requests) < 100
     assert not list(tmp_path.glob("*.whole"))
@@ -151,6 +156,40 @@ def test_a_wait_that_is_asked_for_is_kept(tmp_path: Path, header: dict[str, str]
     assert_right(staged, CONTENT)
     (first, _), (second, _), *_ = server.requests
     assert 55 <= second - first <= 60
+
+
+@both_ways
+@pytest.mark.parametrize("told", [1, 3])
+def test_a_wait_that_the_cdn_asks_for_is_kept_too(tmp_path: Path, told: int, way: Way) -> None:
+    """It stands behind a redirect: neither it nor the hub before it is asked in that time."""
+    content = CONTENT * 2
+    limit = answers(429, {"retry-after": "55"})
+    server = Server(content, [None, cut(100), None, *[limit, None] * told])
+    using = tools(server, connections=1, persistence=Persistence(10, 5.0))
+    staged, _ = bring(server, tmp_path, using=using, way=way)
+    assert_right(staged, content)
+    times = [at for at, _ in server.requests]
+    waits = [later - at for at, later in itertools.pairwise(times) if later - at > 10]
+    assert waits == pytest.approx([55.5] * told, abs=1)
+
+
+@both_ways
+def test_a_wait_that_one_file_was_told_of_holds_for_all(tmp_path: Path, way: Way) -> None:
+    """Another one, which begins later and is led to the same CDN, does not ask there before the time."""
+    server = Server(CONTENT, [None, answers(429, {"retry-after": "55"})])
+    using = tools(server)
+
+    async def both() -> list[Staged]:
+        files = [target_of(CONTENT, name=name) for name in ("a.gguf", "b.gguf")]
+        first, second = (way(file, tmp_path, using, Meter(file.size)) for file in files)
+        begun = asyncio.create_task(first)
+        await asyncio.sleep(5)
+        return [await second, await begun]
+
+    for staged in run(both()):
+        assert_right(staged, CONTENT)
+    (told, _), *later = [(at, request) for at, request in server.requests if request.url.startswith(CDN)]
+    assert min(at for at, _ in later) >= told + 55
 
 
 @pytest.mark.parametrize("told", [1, 3, 6])
@@ -230,7 +269,7 @@ def test_a_limit_holds_over_all_connections(tmp_path: Path, rate: int) -> None:
 
     async def timed() -> float:
         server = Server(content, rate=100_000)
-        using = tools(server, paces=(Pace(rate), Pace(rate * 5)))
+        using = tools(server, lane=Throttle(rate).lane(rate * 5))
         await fetch(target_of(content), tmp_path, using, Meter(len(content)))
         return asyncio.get_running_loop().time()
 

@@ -21,6 +21,8 @@ from windlass.transfer.partial import (
     read_seal,
 )
 
+pytestmark = pytest.mark.usefixtures("small_chunks")
+
 # What is kept
 
 

@@ -29,8 +29,13 @@ class _Selector(selectors.DefaultSelector):
     """Never waits: what the loop would have slept is added to its clock."""
 
     now = 0.0
+    turns = 0
+    at_turn: tuple[int, Callable[[], object]] = (-1, int)
 
     def select(self, timeout: float | None = None) -> Any:
+        self.turns += 1
+        if self.turns == self.at_turn[0]:
+            self.at_turn[1]()
         events = super().select(0)
         if events or timeout == 0:
             return events
@@ -50,6 +55,19 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._clock.now
+
+    @property
+    def turns(self) -> int:
+        """How often the loop has looked for what there is to do."""
+        return self._clock.turns
+
+    def at_turn(self, turn: int, callback: Callable[[], object]) -> None:
+        """Have `callback` called then: between any two steps of anything."""
+        self._clock.at_turn = turn, callback
+
+    def leap(self, seconds: float) -> None:
+        """The clock goes on, and nothing else can: the machine is asleep."""
+        self._clock.now += seconds
 
 
 def run(work: Coroutine[Any, Any, T], *, within: float = 3600.0) -> T:

@@ -30,14 +30,17 @@ class Taker:
         if self.at_head:
             raise self.at_head
 
-    def body(self, data: bytes) -> float:
+    def body(self, data: bytes) -> asyncio.Future[None] | None:
         if self.holds:
             self.holds -= 1
-            return 0.02
+            loop = asyncio.get_running_loop()
+            held_back = loop.create_future()
+            loop.call_later(0.02, held_back.set_result, None)
+            return held_back
         if self.at_body:
             raise self.at_body
         self.data += data
-        return 0.0
+        return None
 
 
 @contextlib.asynccontextmanager

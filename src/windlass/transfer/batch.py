@@ -5,13 +5,17 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from windlass.transfer.fetch import Overtaken, fetch, first_error
+from windlass.transfer.fetch import fetch, first_error
+from windlass.transfer.gate import Gate
 from windlass.transfer.meter import Meter
+from windlass.transfer.partial import SMALL
 from windlass.transfer.segments import CHUNK
-from windlass.transfer.target import Staged, Target, Tools
+from windlass.transfer.settled import in_thread
+from windlass.transfer.small import fetch_small
+from windlass.transfer.target import Overtaken, Staged, Target, Tools
 
 _LARGE_AT_ONCE = 2
-_SMALL_AT_ONCE = 16  # a small file is all latency; more than this gained little and looks like an attack
+_SMALL_FOR_EACH = 4  # small files at once, for each connection that a large one may use: they are all latency
 
 
 async def fetch_all(
@@ -31,12 +35,15 @@ async def fetch_all(
     Raises:
         WindlassError: as `fetch`; the first that fails ends the others, and what has come is kept.
     """
-    large, small = asyncio.Semaphore(_LARGE_AT_ONCE), asyncio.Semaphore(_SMALL_AT_ONCE)
+    large, small = Gate(_LARGE_AT_ONCE), Gate(_SMALL_FOR_EACH * tools.connections())
 
     async def fetch_in_turn(target: Target, meter: Meter) -> Staged | None:
-        async with large if target.size > CHUNK else small:
-            while wanted(target):
+        gate = large if target.size > CHUNK else small
+        async with gate:
+            while await in_thread(tools.threads, wanted, target):
                 with suppress(Overtaken):
+                    if target.size <= SMALL:
+                        return await fetch_small(target, folder, tools, meter, gate)
                     return await fetch(target, folder, tools, meter)
         meter.kept = meter.checked = target.size
         return None

@@ -11,6 +11,7 @@ from typing import Literal
 
 import xxhash
 
+from windlass.errors import ChecksumMismatch
 from windlass.transfer.ledger import Piece
 from windlass.transfer.segments import CHUNK
 
@@ -20,6 +21,26 @@ Algorithm = Literal["sha256", "git-sha1"]
 Read = Callable[[memoryview, int], int]
 
 
+def digest_of(content: bytes, algorithm: Algorithm) -> str:
+    """The digest of a whole content, in hex."""
+    digest = hashlib.sha256() if algorithm == "sha256" else _git_sha1(len(content))
+    digest.update(content)
+    return digest.hexdigest()
+
+
+def _git_sha1(size: int) -> "hashlib._Hash":
+    """Git's hash of a blob: the sha1 of the word, the size, a zero byte, and the content (git-hash-object)."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+
+
+def mismatch(name: str, digest: str, promised: str) -> ChecksumMismatch:
+    """The error of a file that came wrong twice."""
+    return ChecksumMismatch(
+        f"{name} hashes to {digest}, but {promised} was promised.",
+        hint="The source sent wrong bytes twice. Nothing was kept. Try another mirror, or report it there.",
+    )
+
+
 class Follower:
     """The digests of a file's first `position` bytes."""
 
@@ -27,15 +48,16 @@ class Follower:
         self.position = 0
         self.chunks: list[str] = []
         self._sha256 = hashlib.sha256()
-        # git's blob hash is a sha1 over "blob <size>\0" and the content (git-hash-object).
-        self._git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False) if algorithm == "git-sha1" else None
+        self._git = _git_sha1(size) if algorithm == "git-sha1" else None
         self._chunk = xxhash.xxh3_64()
-        self._buffer = memoryview(bytearray(_BLOCK))
+        self._buffer = memoryview(bytearray(min(size, _BLOCK)))
 
     def eat(self, piece: Piece, read: Read) -> bool:
         """Take in the piece that starts at `position`; False, and nothing taken in, where it is not as received."""
         before = (self._sha256.copy(), self._git.copy() if self._git else None, self._chunk.copy(), len(self.chunks))
         if self._digest(piece, read) == piece.digest:
+            if self._is_chunk(piece):
+                self.chunks.append(piece.digest)
             return True
         self._sha256, self._git, self._chunk = before[:3]
         del self.chunks[before[3] :]
@@ -48,8 +70,13 @@ class Follower:
         last = [self._chunk.hexdigest()] if self.position % CHUNK else []
         return sha256, self._git.hexdigest() if self._git else sha256, (*self.chunks, *last)
 
+    @staticmethod
+    def _is_chunk(piece: Piece) -> bool:
+        """Whether the piece's own digest is a chunk's, as it most often is: then that is not made a second time."""
+        return piece.length == CHUNK and piece.start % CHUNK == 0
+
     def _digest(self, piece: Piece, read: Read) -> str:
-        whole = xxhash.xxh3_64()
+        whole, chunked = xxhash.xxh3_64(), not self._is_chunk(piece)
         while self.position < piece.end:
             want = min(_BLOCK, piece.end - self.position, CHUNK - self.position % CHUNK)
             got = read(self._buffer[:want], self.position)
@@ -58,14 +85,18 @@ class Follower:
             block = self._buffer[:got]
             whole.update(block)
             self._count(block)
+            if chunked:
+                self._count_in_chunk(block)
         return whole.hexdigest()
 
     def _count(self, block: memoryview) -> None:
         self._sha256.update(block)
         if self._git:
             self._git.update(block)
-        self._chunk.update(block)
         self.position += len(block)
+
+    def _count_in_chunk(self, block: memoryview) -> None:
+        self._chunk.update(block)
         if self.position % CHUNK == 0:
             self.chunks.append(self._chunk.hexdigest())
             self._chunk.reset()

@@ -6,32 +6,27 @@ locks are needed; what may block for long (hashing, flushing) goes to threads.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from windlass.errors import ChecksumMismatch, StorageUnavailable
 from windlass.transfer import partial as partials
 from windlass.transfer.crew import CrewSize
-from windlass.transfer.digests import Follower
+from windlass.transfer.digests import Follower, mismatch
 from windlass.transfer.ledger import Piece, spans
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Head
 from windlass.transfer.partial import Partial, Seal
 from windlass.transfer.reply import Asked, Verdict
-from windlass.transfer.run import Run, Turns
+from windlass.transfer.run import Run
 from windlass.transfer.segments import Plan, Segment, Span, gaps
+from windlass.transfer.settled import in_thread, settled
 from windlass.transfer.source import Source, Trouble
-from windlass.transfer.target import Staged, Target, Tools
+from windlass.transfer.target import Overtaken, Staged, Target, Tools
+from windlass.transfer.writing import Writing
 
 TICK = 0.25  # seconds between ledger entries: what a kill may cost, and how often progress is seen to move
 _SYNC_EVERY = 64 * 1024 * 1024
 _PROGRESS = 64 * 1024  # bytes that make a broken exchange count as one that got somewhere
-
-
-class Overtaken(Exception):
-    """Another writer had the same partial, and it is gone now: most likely published."""
 
 
 async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Staged:
@@ -42,29 +37,53 @@ async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Sta
         TransferFailure, HubFailure, ModelGated, ModelNotFound: the source would not give the right bytes.
         StorageFailure: the disk would not take them.
     """
-    path = folder / f"{target.partial_name}.part"
-    seal = partials.read_seal(path)
-    if seal is None:
-        partial = await _open(target, folder)
+    found = await _open(target, folder, tools)
+    if isinstance(found, Seal):
+        seal = found
+    else:
         try:
-            seal = partials.read_seal(path) or await _Fetch(target, partial, tools, meter).run()
+            seal = await _Fetch(target, found, tools, meter).run()
         except ChecksumMismatch:
             partials.discard(folder, target.partial_name)
             meter.kept = meter.checked = 0
             raise
         finally:
-            partial.close()
+            found.close()
     meter.kept = meter.checked = target.size
-    return Staged(path, seal)
+    return Staged(folder / f"{target.partial_name}.part", seal)
 
 
-async def _open(target: Target, folder: Path) -> Partial:
-    """Open the partial, once no other writer has it."""
-    while (partial := partials.open_partial(folder, target.partial_name, target.identity, target.size)) is None:
-        await asyncio.sleep(TICK)
+async def _open(target: Target, folder: Path, tools: Tools) -> Partial | Seal:
+    """The partial, once no other writer has it, or its seal where it is whole already."""
+    while True:
+        opening = asyncio.get_running_loop().run_in_executor(tools.threads, _look, target, folder)
+        try:
+            found = await settled(opening)
+        except asyncio.CancelledError:
+            _let_go(opening)
+            raise
+        if found is not None:
+            return found
+        await asyncio.sleep(partials.LOOK_AGAIN)
         if not partials.exists(folder, target.partial_name):
             raise Overtaken
-    return partial
+
+
+def _look(target: Target, folder: Path) -> Partial | Seal | None:
+    path = folder / f"{target.partial_name}.part"
+    seal = partials.read_seal(path)
+    if seal:
+        return seal
+    partial = partials.open_partial(folder, target.partial_name, target.identity, target.size)
+    seal = partials.read_seal(path) if partial else None  # the writer before us may have ended well just now
+    if partial and seal:
+        partial.close()
+    return seal or partial
+
+
+def _let_go(opening: "asyncio.Future[Partial | Seal | None]") -> None:
+    if opening.exception() is None and isinstance(found := opening.result(), Partial):
+        found.close()
 
 
 class _Fetch:
@@ -79,6 +98,7 @@ class _Fetch:
         self._crew: set[asyncio.Task[None]] = set()
         self._crew_size = CrewSize(tools.connections())
         self._unsynced = 0
+        self._ledger_free = asyncio.Lock()
         self._plan_anew()
 
     @property
@@ -91,14 +111,11 @@ class _Fetch:
         digest = await self._bring_in()
         if digest != self._target.digest:
             # Every byte is as the source sent it, and yet the whole is wrong: the source sent wrong bytes.
-            self._start_over()
+            await self._start_over()
             digest = await self._bring_in()
         if digest != self._target.digest:
-            raise ChecksumMismatch(
-                f"{self._target.name} hashes to {digest}, but {self._target.digest} was promised.",
-                hint="The source sent wrong bytes twice. Nothing was kept. Try another mirror, or report it there.",
-            )
-        seal: Seal = await self._on_thread(self._partial.seal, self._sha256, digest, self._chunks)
+            raise mismatch(self._target.name, digest, self._target.digest)
+        seal: Seal = await in_thread(self._tools.threads, self._partial.seal, self._sha256, digest, self._chunks)
         return seal
 
     async def _bring_in(self) -> str:
@@ -113,7 +130,7 @@ class _Fetch:
         except BaseExceptionGroup as group:
             raise first_error(group) from None
         finally:
-            self._record()
+            await self._record()
         self._sha256, digest, self._chunks = follower.finish()
         return digest
 
@@ -124,15 +141,15 @@ class _Fetch:
             if piece is None:
                 self._news.clear()
                 await self._news.wait()
-            elif await self._on_thread(follower.eat, piece, self._partial.read_into):
+            elif await in_thread(self._tools.threads, follower.eat, piece, self._partial.read_into):
                 self._meter.checked = follower.position
             else:
-                self._fetch_again(piece)
+                await self._fetch_again(piece)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK)
-            self._record()
+            await self._record()
             self._crew_size.look(_now(), self._meter.fetched, self._tools.connections())
             self._staff()
             if self._unsynced > _SYNC_EVERY:
@@ -172,20 +189,26 @@ class _Fetch:
             segment = self._plan.take() if len(self._crew) <= self._wanted() else None
 
     async def _exchange(self, segment: Segment) -> Trouble | None:
-        run = Run(self, segment)
+        writing = Writing(self._partial, self._tools.threads, self._closed)
+        run = Run(self, segment, writing, self._tools.lane)
         self._runs.add(run)
         self._meter.connections += 1
         try:
             trouble = await self._source.ask(run)
         finally:
             self._meter.connections -= 1
-            self._runs.remove(run)
-            run.close()
-            self._plan.give_back(run.segment)
+            await self._finish(run)
         if trouble is None or run.taken >= _PROGRESS:
             self._source.progressed()
             return None
         return trouble
+
+    async def _finish(self, run: Run) -> None:
+        try:
+            await run.close()
+        finally:
+            self._runs.remove(run)
+            self._plan.give_back(run.segment)
 
     # What runs ask of their store
 
@@ -195,35 +218,10 @@ class _Fetch:
         self._staff()
         return verdict
 
-    @property
-    def limited(self) -> bool:
-        """Whether a limit on the rate applies now."""
-        return any(pace.rate for pace in self._tools.paces)
-
-    def queue(self) -> Turns:
-        """Line up at the limits."""
-        return tuple(pace.turn for pace in self._tools.paces)
-
-    def hold_back(self, turns: Turns) -> float:
-        """Seconds that the limits want us to wait."""
-        now = _now()
-        waits = (pace.wait(now, turn) for pace, turn in zip(self._tools.paces, turns, strict=True))
-        return max(waits, default=0.0)
-
-    def came(self, size: int) -> Turns:
+    def came(self, size: int) -> None:
         """Account for bytes from the network."""
         self._meter.fetched += size
-        return tuple(pace.take(size) for pace in self._tools.paces)
-
-    def write(self, offset: int, data: Sequence[memoryview]) -> None:
-        """Put bytes in their place."""
-        self._unsynced += self._partial.write(offset, *data)
-
-    def closed(self, piece: Piece) -> None:
-        """A piece is complete: for the ledger at the next tick, for the digest at once."""
-        self._unrecorded.append(piece)
-        self._ready[piece.start] = piece
-        self._news.set()
+        self._unsynced += size
 
     def another(self, finished: Segment) -> Segment | None:
         """A reply that holds the whole file goes on into the next segment."""
@@ -246,16 +244,27 @@ class _Fetch:
         self._news = asyncio.Event()
         self._meter.kept = self._partial.ledger.received
 
-    def _record(self) -> None:
-        growing = [piece for run in self._runs if (piece := run.growing())]
-        self._partial.record([*self._unrecorded, *growing])
-        self._unrecorded.clear()
-        self._meter.kept = self._partial.ledger.received
+    def _closed(self, piece: Piece) -> None:
+        """A piece is written: for the ledger at the next tick, for the digest at once."""
+        self._unrecorded.append(piece)
+        self._ready[piece.start] = piece
+        self._news.set()
 
-    def _fetch_again(self, piece: Piece) -> None:
+    async def _record(self) -> None:
+        """Note in the ledger what is written by now."""
+        async with self._ledger_free:
+            for run in self._runs:
+                run.checkpoint()
+            growing = [run.writing.growing for run in self._runs if run.writing.growing]
+            pieces, self._unrecorded = [*self._unrecorded, *growing], []
+            await in_thread(self._tools.threads, self._partial.record, pieces)
+            self._meter.kept = self._partial.ledger.received
+
+    async def _fetch_again(self, piece: Piece) -> None:
         """A piece reads back other than it was received: the disk lost it, or somebody wrote there."""
-        self._record()
-        self._partial.forget(piece.start)
+        await self._record()
+        async with self._ledger_free:
+            await in_thread(self._tools.threads, self._partial.forget, piece.start)
         del self._ready[piece.start]
         self._throw_away(piece.length, f"bytes {piece.start} to {piece.end - 1} did not read back as received")
         if self._meter.thrown_away > 2 * self._target.size:
@@ -264,8 +273,8 @@ class _Fetch:
         self._plan.put(Span(piece.start, piece.end))
         self._staff()
 
-    def _start_over(self) -> None:
-        self._partial.start_over()
+    async def _start_over(self) -> None:
+        await in_thread(self._tools.threads, self._partial.start_over)
         self._plan_anew()
         self._throw_away(self._target.size, "the file did not hash to what the listing says")
         self._meter.checked = 0
@@ -274,17 +283,6 @@ class _Fetch:
         self._meter.thrown_away += size
         self._meter.kept = self._partial.ledger.received
         self._meter.note = why
-
-    async def _on_thread(self, work: Callable[..., Any], *args: Any) -> Any:
-        """Run on a thread, and do not leave before it is done: it works on a file that is closed behind us."""
-        job = asyncio.get_running_loop().run_in_executor(self._tools.threads, work, *args)
-        try:
-            return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            while not job.done():  # whoever asks a second time to stop waits as well
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([job])
-            raise
 
 
 def _now() -> float:

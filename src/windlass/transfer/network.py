@@ -4,16 +4,20 @@
 property tests, a few lines that invent a server.
 """
 
+import asyncio
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """One GET. `first` and `last` are byte positions, both inclusive (RFC 9110 §14.1.2); `last` None means to the end.
+
+    `shared` lets it go over one connection with others at the same time, where the source can do that (HTTP/2): right
+    for what is small and many, wrong for what should fill the line.
 
     `trusted` says that the address is the configured endpoint's own: any connected address will do. An address
     that came by a redirect is not trusted: the connection is refused when it leads to a private network.
@@ -24,6 +28,7 @@ class Request:
     last: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     trusted: bool = True
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +46,8 @@ class Receiver(Protocol):
     def head(self, head: Head) -> None:
         """Look at the head, once, before any body; interim (1xx) replies are not shown."""
 
-    def body(self, data: bytes) -> float:
-        """Take the bytes and answer 0, or take none and answer after how many seconds to offer them again."""
+    def body(self, data: bytes) -> "asyncio.Future[Any] | None":
+        """Take the bytes and answer None, or take none and answer what to wait for before they are offered again."""
 
 
 class Network(Protocol):

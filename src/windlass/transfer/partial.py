@@ -4,6 +4,8 @@
     <folder>/<name>.ledger    which of them have come (ledger.py)
     <folder>/<name>.whole     once verified: the digests, and the size and mtime by which the .part is known again
 
+Of a small file there is the .part alone, written in one go and hashed again where it is found.
+
 The name is made from the content's digest, so the same file asked for by two jobs is one partial. One writer at a time:
 an flock on the .part, which the kernel lifts when the process dies, however it dies.
 """
@@ -22,6 +24,9 @@ from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavaila
 from windlass.transfer import ledger as ledgers
 from windlass.transfer.ledger import Ledger, Piece
 
+LOOK_AGAIN = 0.25  # seconds between looks at a partial that another writer has
+SMALL = 512 * 1024  # bytes up to which a file is written in one go (small.py), with 32 at a time 16 MiB of memory
+_MOST_PARTS = 1024  # of one write: IOV_MAX of Linux
 _REWRITE_AFTER = 2000  # lines that later ones have made obsolete, before the ledger is written anew
 
 
@@ -57,6 +62,8 @@ class Partial:
             StorageFailure: the disk is full, gone or read-only.
         """
         size = sum(len(part) for part in parts)
+        if len(parts) > _MOST_PARTS:
+            parts = (b"".join(parts),)
         with disk_errors(self.path):
             written = os.pwritev(self.fd, parts, offset)
             if written < size:
@@ -166,19 +173,33 @@ def open_partial(folder: Path, name: str, identity: str, size: int) -> Partial |
         StorageFailure: the folder cannot be written to.
     """
     path = folder / f"{name}.part"
-    with disk_errors(path):
-        folder.mkdir(parents=True, exist_ok=True)
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = open_locked(path)
+    if fd < 0:
+        return None
     try:
-        with disk_errors(path):
-            mine = _locked(fd, path)
-        if mine:
-            return Partial(path, fd, identity, size)
+        return Partial(path, fd, identity, size)
     except BaseException:
         os.close(fd)
         raise
-    os.close(fd)
-    return None
+
+
+def open_locked(path: Path) -> int:
+    """Open `path` for one writer, made if need be; answers the descriptor, or -1 while another writer has it.
+
+    Raises:
+        StorageFailure: the folder cannot be written to.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            mine = _locked(fd, path)
+        except BaseException:
+            os.close(fd)
+            raise
+    if not mine:
+        os.close(fd)
+    return fd if mine else -1
 
 
 def read_seal(path: Path) -> Seal | None:
@@ -198,6 +219,8 @@ def kept_bytes(folder: Path, name: str, identity: str, size: int) -> int:
     path = folder / f"{name}.part"
     if read_seal(path):
         return size
+    if size <= SMALL:
+        return size if _has_size(path, size) else 0
     text = _read_text(path.with_suffix(".ledger"))
     known = ledgers.parse(text, identity, size) if text and path.exists() else None
     return known.received if known else 0
@@ -252,7 +275,12 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 def disk_error(error: OSError, path: Path) -> StorageFailure:
     """The error for people of one of the operating system's."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno == errno.EFBIG:
+        return StorageUnavailable(
+            f"The file system of {path.parent} holds no file of this size.",
+            hint="FAT32 ends at 4 GB: use another disk, or format it as exFAT or ext4.",
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InsufficientStorage(
             f"The disk that holds {path.parent} is full.",
             needed=0,
@@ -281,6 +309,13 @@ def _locked(fd: int, path: Path) -> bool:
     except BlockingIOError:
         return False
     return _is_at(fd, path)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def _is_at(fd: int, path: Path) -> bool:

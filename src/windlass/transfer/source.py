@@ -1,22 +1,39 @@
 """The conversation with the source of one file: which address to ask, what to make of an answer, when to give up."""
 
 import asyncio
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from windlass.errors import HubRateLimited, HubUnreachable, TLSFailure, UnsafeRedirect, WindlassError
-from windlass.transfer.network import Cause, Cut, Head, Request
+from windlass.transfer.network import Cause, Cut, Head, Receiver, Request
 from windlass.transfer.reply import Accept, Asked, Follow, Later, Refuse, Renew, Verdict, exhausted, judge
 from windlass.transfer.retry import backoff, give_up
 from windlass.transfer.route import Address, next_address
-from windlass.transfer.run import Enough, Run, Unwelcome
+from windlass.transfer.run import Enough, Unwelcome
 from windlass.transfer.target import Target, Tools
 
 _UNREACHABLE = (Cause.DNS, Cause.CONNECT, Cause.SILENT)
+_ASLEEP = 300.0  # seconds between two failures that only a machine explains that was asleep
+
+
+class Asker(Receiver, Protocol):
+    """A receiver that knows what to ask for."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether its connection may be shared; see `Request`."""
+
+    def ask(self, *, redirected: bool) -> Asked:
+        """What to ask for now."""
+
+    def complete(self) -> bool:
+        """The reply has ended: whether all has come that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An exchange that brought nothing: why, how long (s) the source wants peace, and the error if it is final."""
+    """An exchange that did not bring what it should: why, how long (s) the source wants peace, and the error if it is final."""
 
     reason: str
     wait: float | None = None
@@ -41,15 +58,15 @@ class Source:
         self._address = self._origin
         self._failures = 0
         self._progress_at = 0.0
-        self._peace_until = 0.0
+        self._failed_at = -math.inf
 
     @property
     def wants_peace(self) -> bool:
         """Whether it has asked not to be asked for a while, and that is not over."""
-        return _now() < self._peace_until
+        return self._tools.peace.left(self._address.url, _now()) > 0
 
-    async def ask(self, run: Run) -> Trouble | None:
-        """One segment's exchange, over as many redirects as it takes; None where the reply ended as it should."""
+    async def ask(self, run: Asker) -> Trouble | None:
+        """One exchange, over as many redirects as it takes; None where the reply ended as it should."""
         address, followed = self._address, False
         while True:
             try:
@@ -64,12 +81,13 @@ class Source:
                     address = next_address(self._origin, address, verdict.location, private=unwelcome.head.private)
                     # At once, not when the exchange is over: the crew that is hired as it begins goes there too.
                     self._address, followed = address, True
+                    await self.peace()
                 elif isinstance(verdict, Renew) and not followed:
                     address = self._address = self._origin
                 else:
-                    return self._noted(_trouble(verdict))
+                    return self._noted(_trouble(verdict), address)
             else:
-                return None if run.taken else Trouble("the source sent no bytes")
+                return None if run.complete() else Trouble("the source sent less than was asked for")
 
     def judge(self, head: Head, asked: Asked, *, alone: bool) -> Verdict:
         """Decide about a reply. A whole file in place of a range can only be read by one that is alone at it."""
@@ -92,11 +110,12 @@ class Source:
         Raises:
             HubRateLimited: that is longer than we wait.
         """
-        left = self._peace_until - _now()
+        left = self._tools.peace.left(self._address.url, _now())
         if left > self._tools.persistence.longest_wait:
             raise _limited(left)
         if left > 0:
             await asyncio.sleep(left)
+            self._failed_at += left
 
     async def endure(self, trouble: Trouble) -> None:
         """Wait before asking again, or give up: bounded in number, in time, and in what the source may ask for.
@@ -104,25 +123,30 @@ class Source:
         Raises:
             WindlassError: it is of no use to go on; which one says why.
         """
+        if _now() - self._failed_at > _ASLEEP:
+            # The first one; or the clock went on while nothing else could, and the connections died of that.
+            self.progressed()
         self._failures += 1
-        self._address = self._origin  # where it led may be what is broken; the next redirect may lead elsewhere
-        self._progress_at = self._progress_at or _now()
         persistence = self._tools.persistence
         if trouble.refusal and (not self.met or self._failures >= persistence.failures):
             raise trouble.refusal
         await self.peace()
+        self._address = self._origin  # where it led may be what is broken; the next redirect may lead elsewhere
+        self._failed_at = _now()
         if give_up(self._failures, _now() - self._progress_at, persistence):
             raise _last_word(trouble)
         jitter = backoff(self._failures, self._tools.chance())
         await asyncio.sleep(jitter if trouble.wait is None else min(jitter, 1.0))
 
-    def _noted(self, trouble: Trouble) -> Trouble:
-        self._peace_until = max(self._peace_until, _now() + (trouble.wait or 0.0))
+    def _noted(self, trouble: Trouble, address: Address) -> Trouble:
+        self._tools.peace.keep(address.url, trouble.wait or 0.0, _now())
         return trouble
 
-    async def _request(self, run: Run, address: Address) -> None:
+    async def _request(self, run: Asker, address: Address) -> None:
         asked = run.ask(redirected=address.redirected)
-        request = Request(address.url, asked.first, asked.last, address.headers, trusted=address.trusted)
+        request = Request(
+            address.url, asked.first, asked.last, address.headers, trusted=address.trusted, shared=run.shared
+        )
         await self._tools.network(request, run)
 
 

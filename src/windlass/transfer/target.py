@@ -8,9 +8,10 @@ from pathlib import Path
 
 from windlass.transfer.digests import Algorithm
 from windlass.transfer.network import Network
-from windlass.transfer.pace import Pace
 from windlass.transfer.partial import Seal
+from windlass.transfer.peace import Peace
 from windlass.transfer.retry import Persistence
+from windlass.transfer.throttle import Lane, Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,8 @@ class Tools:
         chance: uniform in [0, 1).
         wall_clock: Unix time.
         connections: the most connections that one file may use, asked for anew each time.
-        paces: the limits that apply, the job's and everybody's.
+        peace: which sources want to be left alone for a while; shared by all who may ask the same ones.
+        lane: the job's place among those who share the limits.
         persistence: when to give up.
     """
 
@@ -57,7 +59,8 @@ class Tools:
     chance: Callable[[], float]
     wall_clock: Callable[[], float]
     connections: Callable[[], int]
-    paces: tuple[Pace, ...] = ()
+    peace: Peace = field(default_factory=Peace)
+    lane: Lane = field(default_factory=lambda: Throttle().lane())
     persistence: Persistence = field(default_factory=Persistence)
 
 
@@ -67,3 +70,7 @@ class Staged:
 
     path: Path
     seal: Seal
+
+
+class Overtaken(Exception):
+    """Another writer had the same partial, and it is gone now: most likely published."""

@@ -91,7 +91,9 @@ class Wire:
             (pycurl.URL, request.url),
             (pycurl.PROTOCOLS, pycurl.PROTO_HTTPS if secure else pycurl.PROTO_HTTP),
             (pycurl.FOLLOWLOCATION, 0),  # each hop is judged by us (route.py)
-            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),  # h2 would put all segments into one TCP window
+            # HTTP/2 would put all segments of a file into one TCP window.
+            (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if request.shared else pycurl.CURL_HTTP_VERSION_1_1),
+            (pycurl.PIPEWAIT, int(request.shared and secure)),  # rather wait for a connection than open one for each
             (pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in _headers(request).items()]),
             (pycurl.CAINFO, self._ca_file),
             (pycurl.CONNECTTIMEOUT_MS, int(self._patience.connect * 1000)),
@@ -166,7 +168,7 @@ class _Exchange:
         self._private = False
         self._unsafe = False
         self._error: BaseException | None = None
-        self._resume: asyncio.TimerHandle | None = None
+        self._held_back: asyncio.Future[Any] | None = None
         self._watchdog = loop.call_later(
             patience.connect + patience.head, self._end, Cut(Cause.SILENT, "no answer came")
         )
@@ -199,12 +201,12 @@ class _Exchange:
         if self._error:
             return None
         try:
-            wait = self._receiver.body(data)
+            held_back = self._receiver.body(data)
         except BaseException as error:
             return self._abort(error)
-        if wait > 0:
-            self._fresh = self._patience.floor  # held back by us, so not stalled
-            self._resume = self._loop.call_later(wait, self._unpause)
+        if held_back:
+            self._held_back = held_back
+            held_back.add_done_callback(self._unpause)
             return int(pycurl.WRITEFUNC_PAUSE)
         self._fresh += len(data)
         return None
@@ -232,8 +234,8 @@ class _Exchange:
         self._watchdog.cancel()
         for opened in self._sockets:
             opened.close()
-        if self._resume:
-            self._resume.cancel()
+        if self._held_back:
+            self._held_back.remove_done_callback(self._unpause)
 
     def _show_head(self, status: int, lines: list[bytes]) -> int | None:
         self._head_seen = True
@@ -255,7 +257,7 @@ class _Exchange:
         self._watchdog = self._loop.call_later(self._patience.stall, self._check_for_stall)
 
     def _check_for_stall(self) -> None:
-        if self._fresh < self._patience.floor:
+        if self._fresh < self._patience.floor and not self._held_back:  # else it is us who hold it back
             self._end(
                 self._error
                 or Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s")
@@ -263,8 +265,9 @@ class _Exchange:
         else:
             self._watch_for_stalls()
 
-    def _unpause(self) -> None:
-        self._resume = None
+    def _unpause(self, _future: "asyncio.Future[Any]") -> None:
+        self._held_back = None
+        self._fresh = self._patience.floor  # the source had no chance to show what it can do
         try:
             self.handle.pause(pycurl.PAUSE_CONT)
         except pycurl.error as error:  # bytes that waited were offered within this call, and the receiver raised
