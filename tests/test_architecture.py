@@ -1,10 +1,11 @@
 """The house's plan, held by reading the code: which room may know which, who owns which package, how large things are.
 
     errors                                                     known to all
-    settings manifest quantization ratelimit presence listening         values, and small parts that know no room
+    codes settings manifest quantization ratelimit presence listening   values, and small parts that know no room
     names
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
+    running space
     runner views
     service
     api   web   client   share                                 faces that never import one another
@@ -33,10 +34,11 @@ ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"settings", "manifest", "quantization", "ratelimit", "presence", "listening"},
+    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening"},
     {"names"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
+    {"running", "space"},
     {"runner", "views"},
     {"service"},
     {"api", "web", "client", "share"},
@@ -47,6 +49,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 # Rooms that see less than all that lies below them: rooms or, with a point, single modules.
 NARROW = {
+    "codes": {"errors"},
     "settings": {"errors"},
     "quantization": {"errors"},
     "presence": {"errors"},
@@ -58,9 +61,11 @@ NARROW = {
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
-    "runner": {"errors", "manifest", "presence", "pull", "jobs", "library", "transfer"},
+    "running": {"pull", "jobs", "transfer"},
+    "space": {"errors", "pull", "jobs", "library"},
+    "runner": {"errors", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
     "views": {"errors", "manifest", "pull", "jobs"},
-    "api": {"errors", "manifest", "service", "views", "jobs.states", "library"},
+    "api": {"errors", "codes", "manifest", "service", "views", "jobs.states", "library"},
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},
     "share": {"errors", "listening"},

@@ -1,113 +1,32 @@
 """The runner: starts what the queue says, ends what it is told to, and outlives whatever goes wrong in a job."""
 
-import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from a_network import Answers
-from a_store import News, Noted
-from sample import file_of, manifest_of
+from a_store import News
+from a_yard import CONTENTS, LARGE, Yard, begin, job_manifest, quick_yard
 from windlass import runner as module
 from windlass.errors import StorageUnavailable
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, RESUME, START, YIELD, Edge, Phase, State
 from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
-from windlass.manifest import Manifest, ManifestFile
+from windlass.manifest import ManifestFile
 from windlass.presence import Presence
-from windlass.pull import Means, partial_names, progress_of
+from windlass.pull import Means, progress_of
 from windlass.runner import Limits, Runner, Workshop
-from windlass.transfer.ledger import Piece
-from windlass.transfer.network import Receiver, Request
-from windlass.transfer.partial import open_partial
+from windlass.transfer.network import Request
 from windlass.transfer.target import Tools
-
-CONTENTS = {f"model-{n}.gguf": b"GGUF" + bytes([n]) * 1000 for n in range(6)}
-
-
-def job_manifest(number: int) -> Manifest:
-    path = f"model-{number}.gguf"
-    return manifest_of(file_of(CONTENTS[path], path), id=f"owner/model-{number}")
-
-
-class Network(Answers):
-    """Files can be held back: their requests wait until the test lets them go."""
-
-    def __init__(self, news: News) -> None:
-        super().__init__(CONTENTS)
-        self._news = news
-        self._gates: dict[str, Future[None]] = {}
-        self.waiting: set[str] = set()
-
-    def hold(self, *numbers: int) -> None:
-        self._gates |= {f"model-{number}.gguf": Future() for number in numbers}
-
-    def let_go(self, *numbers: int) -> None:
-        for number in numbers:
-            self._gates.pop(f"model-{number}.gguf").set_result(None)
-
-    def waits(self, *numbers: int) -> bool:
-        return {f"model-{number}.gguf" for number in numbers} == self.waiting
-
-    async def __call__(self, request: Request, receiver: Receiver) -> None:
-        name = request.url.rpartition("/")[2]
-        gate = self._gates.get(name)
-        if gate:
-            self.waiting.add(name)
-            self._news.tell()
-            try:
-                await asyncio.shield(asyncio.wrap_future(gate))
-            finally:
-                self.waiting.discard(name)
-                self._news.tell()
-        await super().__call__(request, receiver)
-
-
-class Yard:
-    """A runner and all that it works with, on one home."""
-
-    def __init__(self, home: Path, max_jobs: int = 3) -> None:
-        (home / "models").mkdir(parents=True, exist_ok=True)
-        self.news = News()
-        self.store = Noted(f"sqlite:///{home}/windlass.db", self.news)
-        self.presence = Presence(home)
-        self.shelf: Shelf = Shelf(home / "models", home / "lmstudio")
-        self.network = Network(self.news)
-        self.make_means: Callable[[Tools], Means] = lambda t: Means(self.shelf, t, "http://hub.test", time.time)
-        workshop = Workshop(self.shelf, lambda: self.network, lambda tools: self.make_means(tools))  # noqa: PLW0108 - a test may put another there
-        self.runner = Runner(self.store, self.presence, workshop, Limits(max_jobs, connections=2))
-
-    def add(self, *numbers: int) -> list[str]:
-        ids = [self.store.add(job_manifest(number)).id for number in numbers]
-        self.runner.poke()
-        return ids
-
-    def states(self, *ids: str) -> list[State]:
-        return [self.store.get(job_id).state for job_id in ids]
-
-    def until(self, state: State, *ids: str) -> None:
-        self.news.until(lambda: set(self.states(*ids)) == {state})
-
-    def close(self) -> None:
-        self.runner.close()
-        self.presence.close()
-        self.store.close()
 
 
 @pytest.fixture
 def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Yard]:
-    """With a quicker pulse than in life."""
-    monkeypatch.setattr(module, "BEAT", 0.02)
-    monkeypatch.setattr(module, "_IDLE", 0.02)
-    yard = Yard(tmp_path)
-    yield yard
-    yard.close()
+    yield from quick_yard(tmp_path, monkeypatch)
 
 
 def test_what_is_queued_is_brought_in(yard: Yard) -> None:
@@ -126,7 +45,7 @@ def test_what_is_queued_is_brought_in(yard: Yard) -> None:
 def test_no_more_run_than_allowed(yard: Yard) -> None:
     """The others wait in the queue, and the next starts when one has ended: the urgent first, then the oldest."""
     yard.network.hold(0, 1, 2, 3)
-    yard.runner.limits.max_jobs = 2
+    yard.limit(max_jobs=2)
     ids = yard.add(0, 1, 2, 3)
     yard.store.change(ids[3], priority=1)
     yard.runner.start()
@@ -145,11 +64,9 @@ def test_with_fewer_allowed_the_last_yields(yard: Yard) -> None:
     ids = yard.add(0, 1)
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0, 1))
-    yard.runner.limits.max_jobs = 1
-    yard.runner.poke()
+    yard.limit(max_jobs=1)
     yard.news.until(lambda: yard.states(*ids) == [State.RUNNING, State.QUEUED] and yard.network.waits(0))
-    yard.runner.limits.max_jobs = 2
-    yard.runner.poke()
+    yard.limit(max_jobs=2)
     yard.news.until(lambda: yard.network.waits(0, 1))
     yard.network.let_go(0, 1)
     yard.until(State.COMPLETED, *ids)
@@ -168,7 +85,7 @@ def test_only_those_asked_for_are_run(yard: Yard) -> None:
 def test_jobs_that_run_elsewhere_count(yard: Yard, tmp_path: Path) -> None:
     """Another process runs one: this one starts as many fewer, and does not touch it."""
     ids = yard.add(0, 1)
-    yard.runner.limits.max_jobs = 1
+    yard.limit(max_jobs=1)
     with Presence(tmp_path) as other:
         yard.store.move(ids[0], START, owner=other.name)
         yard.runner.start()
@@ -208,12 +125,8 @@ def _owner(yard: Yard, owner: str | None) -> str | None:
 @pytest.mark.parametrize("owner", ["dead", None, "own"])
 def test_what_a_dead_process_left_is_queued_again(yard: Yard, owner: str | None) -> None:
     """When `start` returns it is back in the queue, and its bytes are those that are on disk, not those last noted."""
-    [job_id] = yard.add(0)
-    file, [name] = job_manifest(0).files[0], partial_names(job_manifest(0))
-    partial = open_partial(yard.shelf.private_dir / "partial", name, f"sha256:{file.digest.hex}", file.size)
-    assert partial
-    partial.record([Piece(0, 400, "0" * 16)])
-    partial.close()
+    [job_id] = yard.add(LARGE)
+    begin(yard.shelf, LARGE, 400)
     yard.store.move(job_id, START, owner=_owner(yard, owner))
     yard.store.progress(job_id, 77)
     yard.runner.only = ()
@@ -268,7 +181,7 @@ def test_a_pause_just_after_the_start_is_not_missed(yard: Yard, tmp_path: Path) 
     """Between START and the pull's first step too: once `interrupt` has returned, nothing runs."""
     shelf = Slow(tmp_path / "models", yard.news)
     workshop = Workshop(shelf, lambda: yard.network, yard.make_means)
-    runner = Runner(yard.store, yard.presence, workshop, Limits(3, 2))
+    runner = Runner(yard.store, yard.presence, workshop, yard.waiting, Limits(3, 2))
     yard.network.hold(0)
     [job_id] = yard.add(0)
     runner.start()
@@ -350,7 +263,7 @@ def test_a_models_folder_that_cannot_be_made_fails_the_job(yard: Yard) -> None:
         raise StorageUnavailable("Read-only file system.", hint="Look at the disk.")
 
     yard.make_means = means
-    yard.runner.limits.max_jobs = 1
+    yard.limit(max_jobs=1)
     ids = yard.add(0, 1)
     yard.runner.start()
     yard.until(State.COMPLETED, ids[1])
@@ -372,7 +285,7 @@ def test_a_store_that_fails_for_a_while_does_not_end_the_runner(yard: Yard, capl
 
 
 def test_limits_hold_at_once(yard: Yard) -> None:
-    """The most connections are asked for anew each time, and a job has a rate of its own."""
+    """For what runs already too: the most connections, the rate of all jobs, and a job's own."""
     given: list[Tools] = []
     make = yard.make_means
     yard.make_means = lambda tools: given.append(tools) or make(tools)  # type: ignore[func-returns-value]
@@ -382,9 +295,15 @@ def test_limits_hold_at_once(yard: Yard) -> None:
     yard.runner.start()
     yard.news.until(lambda: yard.network.waits(0))
     [tools] = given
-    assert [tools.connections(), tools.paces[0].rate, tools.paces[1].rate] == [2, None, 5000]
-    yard.runner.limits.connections = 7
-    assert tools.connections() == 7
+    together, own = yard.runner._throttle.bucket, tools.lane.bucket
+    assert [tools.connections(), together.rate, own.rate] == [2, None, 5000]
+    yard.limit(connections=7, limit_rate=9000)
+    assert (tools.connections(), together.rate) == (7, 9000)
+    yard.limit(limit_rate=None)
+    assert (tools.connections(), together.rate) == (7, None)
+    for rate in (300, None):
+        yard.store.change(job_id, limit_rate=rate)  # as another process does: nobody pokes
+        yard.news.until(lambda: own.rate == rate)  # noqa: B023 - waited for here
 
 
 def test_close_puts_running_jobs_back(yard: Yard, tmp_path: Path) -> None:
@@ -424,7 +343,7 @@ def test_a_job_queued_again_while_its_pull_still_ends_runs_once(yard: Yard) -> N
 def test_counters_can_be_seen_for_a_while_after_the_end(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the last few pulls; a server that runs for a year does not keep them all."""
     monkeypatch.setattr(module, "_REMEMBERED", 2)
-    yard.runner.limits.max_jobs = 1
+    yard.limit(max_jobs=1)
     ids = yard.add(0, 1, 2)
     yard.runner.start()
     yard.until(State.COMPLETED, *ids)

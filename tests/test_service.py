@@ -1,10 +1,11 @@
 """The verbs: what the same request twice means, what is refused, and that a refusal leaves no trace."""
 
 import itertools
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from windlass.errors import (
     IllegalMove,
     InsufficientStorage,
     InvalidModel,
+    InvalidRequest,
     JobNotFound,
     ModelGated,
     ModelNotFound,
@@ -25,13 +27,14 @@ from windlass.errors import (
     StorageUnavailable,
     WindlassError,
 )
-from windlass.jobs.states import FAIL, START, YIELD, State
+from windlass.jobs.states import FAIL, START, WAIT, YIELD, State
+from windlass.pull import partial_names
 from windlass.service import Service
 from windlass.settings import Settings, load
 from windlass.views import JobView, job_body
 
 REPO = "unsloth/Qwen3-8B-GGUF"
-Q4, Q8 = b"GGUF" + b"4" * 50_000, b"GGUF" + b"8" * 90_000
+Q4, Q8 = b"GGUF" + b"4" * 800_000, b"GGUF" + b"8" * 900_000  # large enough to come in parts
 PROJECTOR = b"GGUF" + b"p" * 3000
 FILES = {
     "Qwen3-8B-Q4_K_M.gguf": Q4,
@@ -400,6 +403,72 @@ def test_what_is_paused_asks_for_room_before_it_goes_on(make: Make, monkeypatch:
     assert service.job(job.id).job.state is State.PAUSED
 
 
+@pytest.fixture
+def waiting(service: Service) -> str:
+    """A job that waits for room on the disk, as far as the store knows; the runner does not run yet."""
+    job = service.download(REPO)[0].job
+    service.store.move(job.id, START)
+    service.store.move(job.id, WAIT, error_code="insufficient_storage", error_message="No room.")
+    return job.id
+
+
+def test_a_job_that_waits_for_room_shows_as_paused_and_why(service: Service, waiting: str) -> None:
+    """LM Studio's word, and beside it what there is to say."""
+    body = job_body(service.job(waiting))
+    assert (body["status"], body["error_code"], body["error_message"]) == ("paused", "insufficient_storage", "No room.")
+
+
+@pytest.mark.parametrize("again", ["resume", "download"])
+def test_a_job_that_waits_for_room_is_resumed_as_any(
+    service: Service, waiting: str, again: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand or by the same request; without room that is refused, and it waits on."""
+
+    def ask() -> object:
+        return service.resume(waiting) if again == "resume" else service.download(REPO)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "_free_space", lambda: 0)
+        with pytest.raises(InsufficientStorage):
+            ask()
+        assert service.job(waiting).job.state is State.WAITING
+    ask()
+    assert service.job(waiting).job.state in ACTIVE
+    finish(service, waiting)
+
+
+def test_a_job_that_waits_for_room_and_is_paused_stays_paused(service: Service, waiting: str) -> None:
+    """It is a person's pause then, and says nothing of room any more."""
+    assert service.pause(waiting).job.state is State.PAUSED
+    assert "error_code" not in job_body(service.job(waiting))
+    other = bring(service, quantization="Q8_0")
+    assert other.job.id != waiting
+    assert service.job(waiting).job.state is State.PAUSED
+
+
+def test_a_job_that_waits_for_room_is_cancelled_as_any(service: Service, waiting: str) -> None:
+    """And until then its partials are wanted."""
+    job = service.store.get(waiting)
+    assert service._wanted_by_others(replace(job, id="job_x")) >= {*partial_names(job.manifest)}
+    assert service.cancel(waiting).job.state is State.CANCELLED
+
+
+def test_a_job_that_waits_for_room_goes_on_by_itself(service: Service, waiting: str) -> None:
+    """There is room on the disk of this test, so it is on its way as soon as the runner runs."""
+    service.settings.models_dir.mkdir(parents=True)
+    finish(service, waiting)
+
+
+def test_what_must_stay_free_does_while_it_runs(make: Make, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner knows the setting: a job that was let in, and finds less than that left, waits."""
+    service = make(min_free=1 << 60)
+    monkeypatch.setattr(service, "_free_space", lambda: 1 << 61)
+    hub.misbehave("cdn", faults.stall(after=1000), times=ALWAYS)
+    job = service.download(REPO)[0].job
+    finish(service, job.id, state=State.WAITING)
+    assert f"{1 << 60:,} stay so" in job_body(service.job(job.id))["error_message"]
+
+
 def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that was nearly done may go on on a nearly full disk."""
     bring(service)
@@ -445,12 +514,12 @@ def stopped(service: Service, hub: Hub) -> JobView:
     service.store.news.until(lambda: service.job(job.id).downloaded > len(PROJECTOR) + 10_000)
     hub.behave()
     view = service.pause(job.id)
-    assert {Path(name).suffix for name in partials(service)} == {".part", ".ledger", ".whole"}
+    assert {Path(name).suffix for name in partials(service)} == {".part", ".ledger"}
     return view
 
 
 def test_cancel_removes_what_had_come(service: Service, stopped: JobView) -> None:
-    """Partials, ledgers and seals."""
+    """Partials and ledgers."""
     service.cancel(stopped.job.id)
     assert partials(service) == set()
 
@@ -492,7 +561,7 @@ def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: Job
 
 def test_an_unknown_job_is_not_found(service: Service) -> None:
     """By no verb."""
-    for verb in (service.job, service.pause, service.resume, service.cancel):
+    for verb in (service.job, service.pause, service.resume, service.cancel, partial(service.change, priority=1)):
         with pytest.raises(JobNotFound):
             verb("job_0000000000")
 
@@ -514,6 +583,77 @@ def test_a_running_job_is_paused_and_goes_on_where_it_stopped(service: Service, 
     finish(service, job.id)
     assert hub.sent("Long-Q4_K_M.gguf") <= 2_048_004 + 1_000_000 - before + 300_000
     assert service.health() == {"engine": "running", "jobs_running": 0, "jobs_queued": 0}
+
+
+# Limits that change
+
+
+def test_limits_are_the_settings_until_they_are_changed(make: Make) -> None:
+    """And what is no limit is refused, with the name of what is wrong; then all is as before."""
+    service = make(max_jobs=5, connections=4, limit_rate=1000)
+    before = service.limits
+    assert (before.max_jobs, before.connections, before.limit_rate) == (5, 4, 1000)
+    service.set_limits(replace(before, max_jobs=1, limit_rate=None))
+    assert (service.limits.max_jobs, service.limits.connections, service.limits.limit_rate) == (1, 4, None)
+    for name, wrong in (
+        ("max_jobs", 0), ("connections", -1), ("limit_rate", 0), ("max_jobs", None), ("max_jobs", 1.5),
+        ("limit_rate", "fast"), ("connections", True),
+    ):  # fmt: skip
+        with pytest.raises(InvalidRequest, match=name) as caught:
+            replace(before, **{name: wrong})  # type: ignore[arg-type]
+        assert caught.value.param == name
+
+
+def test_a_rate_that_is_lifted_is_felt_at_once(service: Service, hub: Hub) -> None:
+    """While it runs: all jobs together crawl, then this one alone; then nothing holds it."""
+    # Longer than what its connections may take between two questions for the limit.
+    hub.add("o/Long-GGUF", {"Long-Q4_K_M.gguf": b"GGUF" + bytes(range(256)) * 80_000})
+    gate = threading.Event()
+    hub.misbehave("cdn", faults.hold(gate, after=1000), times=ALWAYS)
+    job = service.download("o/Long-GGUF")[0].job
+    finish(service, job.id, state=State.RUNNING)
+    store = service.store
+    assert isinstance(store, Noted)
+
+    def crawls() -> bool:
+        looks = store.looks
+        store.news.until(lambda: store.looks > looks + 12)
+        return service.job(job.id).job.state is State.RUNNING
+
+    store.news.until(lambda: bool(hub.asked("cdn")))
+    service.set_limits(replace(service.limits, limit_rate=1000))
+    gate.set()
+    assert crawls()
+    assert service.change(job.id, limit_rate=1000).job.limit_rate == 1000
+    service.set_limits(replace(service.limits, limit_rate=None))
+    assert crawls()
+    assert service.change(job.id, limit_rate=None).job.limit_rate is None
+    finish(service, job.id)
+
+
+def test_a_job_is_changed_one_by_one(service: Service) -> None:
+    """What is not named stays; nothing named changes nothing."""
+    job_id = service.download(REPO)[0].job.id
+    service.change(job_id, priority=7)
+    service.change(job_id, limit_rate=1 << 40)
+    service.change(job_id)
+    assert (service.job(job_id).job.priority, service.job(job_id).job.limit_rate) == (7, 1 << 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("priority", 1 << 31), ("priority", None), ("priority", 0.5), ("priority", "high"), ("priority", True),
+        ("limit_rate", 0), ("limit_rate", -5), ("limit_rate", 1 << 63), ("limit_rate", "20M"), ("limit_rate", 1.0),
+    ],
+)  # fmt: skip
+def test_a_change_that_cannot_be_is_refused(service: Service, name: str, wrong: object) -> None:
+    """With what may be; the job stays as it was."""
+    job = service.download(REPO)[0].job
+    with pytest.raises(InvalidRequest, match=name) as caught:
+        service.change(job.id, **{name: wrong})  # type: ignore[arg-type]
+    assert caught.value.param == name
+    assert service.job(job.id).job == job
 
 
 def test_health_counts(service: Service) -> None:

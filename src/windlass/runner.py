@@ -10,15 +10,14 @@ import logging
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from windlass.errors import IllegalMove, StateFailure, WindlassError
+from windlass.errors import IllegalMove, InsufficientStorage, InvalidRequest, StateFailure, WindlassError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import step
 from windlass.jobs.states import FAIL, FINISH, START, YIELD, Edge, State
@@ -26,16 +25,17 @@ from windlass.jobs.store import Store
 from windlass.library.shelf import Shelf
 from windlass.presence import Presence
 from windlass.pull import Means, Progress, progress_of, pull
-from windlass.transfer.meter import Speed
+from windlass.running import Running, Work, nothing
+from windlass.space import Waiting
 from windlass.transfer.network import Network
-from windlass.transfer.pace import Pace
+from windlass.transfer.peace import Peace
 from windlass.transfer.target import Tools
+from windlass.transfer.throttle import Throttle
 
 BEAT = 0.25  # seconds between samples of the speed
 _REMEMBERED = 50  # pulls that ended, whose counters are still to be seen
-_LOGGED = 100  # lines that one pull has to say
 _IDLE = 1.0  # seconds between looks at the store when nothing runs here and nobody pokes
-_BEATS_TO_NOTE = 4  # every so many, how far each job is goes into the store
+_BEATS_TO_NOTE = 4  # every so many, how far each job is goes into the store, and who waits for room is looked at
 
 _log = logging.getLogger(__name__)
 
@@ -49,47 +49,30 @@ class Workshop:
     means: Callable[[Tools], Means]
 
 
-Work = Callable[[], None]
-
-
-def _nothing() -> None:
-    """Nothing is to be done."""
-
-
-@dataclass(eq=False, slots=True)
-class Running:
-    """A pull that runs here."""
-
-    job: Job
-    progress: Progress
-    task: "asyncio.Task[None]"
-    speed: Speed = field(default_factory=Speed)
-    then: Work = _nothing
-    ended: bool = False
-    log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LOGGED))
-    _heard: dict[str, str] = field(default_factory=dict)
-
-    def listen(self, at: float) -> None:
-        """Take down what the transfer has to say; `at` is Unix time."""
-        for path, meter in self.progress.files.items():
-            if meter.note and self._heard.get(path) != meter.note:
-                self._heard[path] = meter.note
-                self.log.append((at, f"{path}: {meter.note}"))
-
-    def end(self, then: Work = _nothing) -> None:
-        """Have it end, and `then` done when it has; what was to be done before stays so if nothing else is."""
-        if then is not _nothing:
-            self.then = then
-        self.task.cancel()
-
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """What may be changed while it runs."""
+    """How much may run at once, and how fast; `Runner.set_limits` changes them while it runs.
+
+    Attributes:
+        max_jobs: jobs that transfer at once.
+        connections: the most that one file may use.
+        limit_rate: bytes per second over all jobs, None for no limit.
+
+    Raises:
+        InvalidRequest: one of them is no whole number from 1 up.
+    """
 
     max_jobs: int
     connections: int
     limit_rate: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("max_jobs", "connections", "limit_rate"):
+            value = getattr(self, name)
+            if value is None and name == "limit_rate":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InvalidRequest(f"{name} is {value!r}: a whole number from 1 up is wanted.", param=name)
 
 
 class Runner:
@@ -99,6 +82,7 @@ class Runner:
         store: the jobs.
         presence: this process's sign of life, which marks the jobs that it runs.
         workshop: makes what the pulls work with.
+        waiting: the jobs that wait for room on the disk.
         limits: how much may run at once, and how fast.
     """
 
@@ -107,24 +91,28 @@ class Runner:
         store: Store,
         presence: Presence,
         workshop: Workshop,
+        waiting: Waiting,
         limits: Limits,
     ) -> None:
-        self.limits = limits
         self.only: Collection[str] | None = None
+        self._limits = limits
         self._store = store
         self._presence = presence
         self._workshop = workshop
-        self._pace = Pace(limits.limit_rate)
+        self._waiting = waiting
+        self._throttle = Throttle(limits.limit_rate)
+        self._peace = Peace()
         self._running: dict[str, Running] = {}
         self._recent: dict[str, Running] = {}
         self._loop = asyncio.new_event_loop()
         self._poked = asyncio.Event()
         self._deciding = asyncio.Lock()  # who ends a pull must not come between its job's START and its task
         self._ending = False
-        self._threads = ThreadPoolExecutor(8, thread_name_prefix="windlass-disk")
+        self._threads = ThreadPoolExecutor(16, thread_name_prefix="windlass-disk")
         self._clerks = ThreadPoolExecutor(4, thread_name_prefix="windlass-store")  # no dead disk holds these up
         self._up = threading.Event()
         self._failure: Exception | None = None
+        self.ended = threading.Event()  # a pull has; for one to wait for, who clears it
         self._thread = threading.Thread(target=self._run_loop, name="windlass-runner", daemon=True)
 
     # From any thread
@@ -151,11 +139,21 @@ class Runner:
         with suppress(RuntimeError):  # the loop has ended: nothing will run any more
             self._loop.call_soon_threadsafe(self._poked.set)
 
+    @property
+    def limits(self) -> Limits:
+        """The limits in force."""
+        return self._limits
+
+    def set_limits(self, limits: Limits) -> None:
+        """Have these limits hold from now on, for what runs already too."""
+        self._limits, self._throttle.bucket.rate = limits, limits.limit_rate
+        self.poke()
+
     def running(self, job_id: str) -> Running | None:
         """The pull of a job that runs here, or did until a short while ago."""
         return self._running.get(job_id) or self._recent.get(job_id)
 
-    def interrupt(self, job_id: str, then: Work = _nothing, timeout: float = 5.0) -> None:
+    def interrupt(self, job_id: str, then: Work = nothing, timeout: float = 5.0) -> None:
         """End a job's pull, if it runs here, and do `then` when it has ended; the store says already where it goes.
 
         Waits for both, but not for ever: what a dead disk holds up ends when the disk lets it.
@@ -199,10 +197,12 @@ class Runner:
                 self._poked.clear()
                 await self._tend(network, note=beat % _BEATS_TO_NOTE == 0)
                 await self._wait_a_beat()
+                await self._keep_space_free()
         finally:
             for running in list(self._running.values()):
                 running.end(partial(self._yield, running.job.id))
             await self._all_ended()
+            self._throttle.close()
             network.close()
 
     async def _tend(self, network: Network, *, note: bool) -> None:
@@ -213,6 +213,8 @@ class Runner:
                 await self._note_progress()
             async with self._deciding:
                 await self._take_step(network)
+            if note:
+                await self._in_thread(self._waiting.relieve, self.only)
         except Exception:
             _log.exception("The jobs could not be looked after; the next try comes soon.")
 
@@ -224,15 +226,31 @@ class Runner:
             running.speed.sample(now, running.progress.downloaded)
             running.listen(time.time())
 
+    async def _keep_space_free(self) -> None:
+        """Have what transfers wait for room before the disk is full."""
+        taking = [running for running in self._running.values() if running.wants_room]
+        wanted = sum(running.wants_room for running in taking)
+        ahead = 2 * BEAT * sum(running.speed.per_second() for running in taking)  # what comes until after the next look
+        if taking and await self._in_thread(self._waiting.is_short, min(wanted, round(ahead))):
+            for running in taking:
+                running.end(partial(self._waiting.add, running.job, running.progress))
+
     async def _take_step(self, network: Network) -> None:
         queued, active = await self._in_thread(self._look)
-        decision = step(queued, active, self.limits.max_jobs)
+        self._set_rates(active)
+        decision = step(queued, active, self._limits.max_jobs)
         for job_id in decision.stop:
             if job_id in self._running:
                 self._running[job_id].end(partial(self._yield, job_id))
         for job in queued:
             if job.id in decision.start:
                 await self._begin(job, network)
+
+    def _set_rates(self, active: list[Job]) -> None:
+        """Have the jobs' own limits hold as they are in the store: another process may have changed them."""
+        for job in active:
+            if job.id in self._running:
+                self._running[job.id].lane.bucket.rate = job.limit_rate
 
     def _look(self) -> tuple[list[Job], list[Job]]:
         queued = self._store.jobs({State.QUEUED})
@@ -256,9 +274,12 @@ class Runner:
         except IllegalMove:
             return  # paused, cancelled, or claimed by another process in the meantime
         progress = await self._in_thread(progress_of, job.manifest, self._workshop.shelf)
+        self._clerks.submit(self._waiting.prepare)
         self._recent.pop(job.id, None)
-        task = self._loop.create_task(self._pull(job, self._tools(job, network), progress))
-        self._running[job.id] = Running(job, progress, task)
+        job = replace(job, downloaded=progress.downloaded)
+        tools = self._tools(job, network)
+        task = self._loop.create_task(self._pull(job, tools, progress))
+        self._running[job.id] = Running(job, progress, task, tools.lane)
 
     def _tools(self, job: Job, network: Network) -> Tools:
         return Tools(
@@ -266,12 +287,21 @@ class Runner:
             threads=self._threads,
             chance=random.random,
             wall_clock=time.time,
-            connections=lambda: self.limits.connections,
-            paces=(self._pace, Pace(job.limit_rate)),
+            connections=lambda: self._limits.connections,
+            peace=self._peace,
+            lane=self._throttle.lane(job.limit_rate),
         )
 
     async def _pull(self, job: Job, tools: Tools, progress: Progress) -> None:
         """Run one pull to its end, whatever that is, and note it."""
+        try:
+            await self._bring_in(job, tools, progress)
+        except StateFailure:
+            _log.exception("How job %s ended cannot be noted. It goes back to the queue when it can be.", job.id)
+        finally:
+            await self._leave(job.id)
+
+    async def _bring_in(self, job: Job, tools: Tools, progress: Progress) -> None:
         try:
             means = await self._in_thread(self._workshop.means, tools)
             await pull(job.manifest, means, progress)
@@ -279,16 +309,26 @@ class Runner:
         except asyncio.CancelledError:
             await self._in_thread(self._store.settle, job.id, progress.downloaded, progress.phase)
             raise
+        except InsufficientStorage:
+            await self._in_thread(self._waiting.refused, job, progress)
         except WindlassError as error:
-            await self._fail(job, progress, error.code, str(error))
+            await self._fail(job, progress, error)
         except Exception as error:
             _log.exception("Job %s met a bug.", job.id)
-            text = f"Something went wrong inside Windlass: {type(error).__name__}: {error}."
-            await self._fail(job, progress, "internal_error", text)
+            bug = WindlassError(f"Something went wrong inside Windlass: {type(error).__name__}: {error}.")
+            await self._fail(job, progress, bug)
+
+    async def _leave(self, job_id: str) -> None:
+        """Do what is to be done at the end of a pull, also what comes to be so in the meantime."""
+        running, done = self._running[job_id], nothing
+        try:
+            while running.then is not done:
+                done = running.then
+                await self._in_thread(done)
+        except WindlassError:
+            _log.exception("What was to be done at the end of job %s could not be.", job_id)
         finally:
-            if self._running[job.id].then is not _nothing:
-                await self._in_thread(self._running[job.id].then)
-            self._retire(job.id)
+            self._retire(job_id)
             self._poked.set()
 
     def _retire(self, job_id: str) -> None:
@@ -297,14 +337,15 @@ class Runner:
             ended.listen(time.time())
             ended.ended = True
             self._recent[job_id] = ended
+            self.ended.set()
         while len(self._recent) > _REMEMBERED:
             del self._recent[next(iter(self._recent))]
 
-    async def _fail(self, job: Job, progress: Progress, code: str, text: str) -> None:
+    async def _fail(self, job: Job, progress: Progress, error: WindlassError) -> None:
         # What is kept is asked of the disk: wrong bytes were thrown away, and somebody may have tidied up.
         kept = (await self._in_thread(progress_of, job.manifest, self._workshop.shelf)).downloaded
-        what = {"downloaded": kept, "phase": progress.phase, "error_code": code, "error_message": text}
-        await self._end(job, FAIL, note=code, **what)
+        said = {"error_code": error.code, "error_message": str(error)}
+        await self._end(job, FAIL, note=error.code, downloaded=kept, phase=progress.phase, **said)
 
     async def _end(self, job: Job, edge: Edge, **changes: Any) -> None:
         with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands

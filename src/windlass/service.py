@@ -10,12 +10,12 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from platform import machine
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
-from windlass.errors import IllegalMove, InsufficientStorage, StorageUnavailable
+from windlass.errors import IllegalMove, InsufficientStorage, InvalidRequest, StorageUnavailable
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, FOUND, PAUSE, RESUME, RETRY, Edge, State
+from windlass.jobs.states import CANCEL, FOUND, OPEN, PAUSE, RESUME, RETRY, Edge, State
 from windlass.library.disk import storage_errors
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
@@ -29,12 +29,21 @@ from windlass.views import JobView
 if TYPE_CHECKING:
     from windlass.hub.resolve import Resolver
     from windlass.jobs.store import Store
-    from windlass.runner import Runner
+    from windlass.runner import Limits, Runner
     from windlass.transfer.target import Tools
 
 HASH_AT_ONCE = 2_000_000_000  # bytes of unverified files that a request waits for; more is hashed by a job
 _ACTIVE = (State.QUEUED, State.RUNNING)
-_OPEN = (*_ACTIVE, State.PAUSED, State.FAILED)
+_PAUSED = (State.PAUSED, State.WAITING)
+# What a job may be given, as the database holds it.
+_RANGES = {"priority": range(-(2**31), 2**31), "limit_rate": range(1, 2**63)}
+
+
+class Changes(TypedDict, total=False):
+    """What may be changed of a job at any time: the urgent first; bytes per second, None for no limit of its own."""
+
+    priority: int
+    limit_rate: int | None
 
 
 class Service:
@@ -80,10 +89,14 @@ class Service:
     def runner(self) -> "Runner":
         """What runs them."""
         from windlass.runner import Limits, Runner, Workshop
+        from windlass.space import Reserve, Space, Waiting
 
         limits = Limits(self.settings.max_jobs, self.settings.connections, self.settings.limit_rate)
         workshop = Workshop(self.shelf, self._open_network, self._means)
-        runner = Runner(self.store, self.presence, workshop, limits)
+        space = Space(self.settings.models_dir, self.settings.min_free)
+        reserve = Reserve(self.settings.home / "reserve")
+        waiting = Waiting(self.store, self.shelf, space, reserve, self._clock)
+        runner = Runner(self.store, self.presence, workshop, waiting, limits)
         return self._opened.enter_context(closing(runner))
 
     # Models
@@ -148,7 +161,7 @@ class Service:
         """Let a paused or failed job go on. Raises JobNotFound, IllegalMove, InsufficientStorage."""
         with self._admission:
             job = self.store.get(job_id)
-            if job.state in (State.PAUSED, State.FAILED):
+            if job.state in (*_PAUSED, State.FAILED):
                 self._make_room(job.manifest)
             self._move(job_id, RETRY if job.state is State.FAILED else RESUME, _ACTIVE)
         self.runner.poke()
@@ -161,6 +174,26 @@ class Service:
         discard = partial(discard_partials, partial_names(job.manifest) - kept, self.shelf)
         self.runner.interrupt(job_id, discard)
         return self.job(job_id)
+
+    def change(self, job_id: str, **changes: Unpack[Changes]) -> JobView:
+        """Change a job; what runs feels it at once. Raises JobNotFound, InvalidRequest."""
+        for name, value in changes.items():
+            if not _may_be(name, value):
+                between = f"from {_RANGES[name][0]:,} to {_RANGES[name][-1]:,}"
+                raise InvalidRequest(f"{name} is {value!r}: a whole number {between} is wanted.", param=name)
+        if changes:
+            self.store.change(job_id, **changes)
+            self.runner.poke()
+        return self.job(job_id)
+
+    @property
+    def limits(self) -> "Limits":
+        """How much may run at once, and how fast."""
+        return self.runner.limits
+
+    def set_limits(self, limits: "Limits") -> None:
+        """Have these limits hold from now on, for what runs already too; the settings' hold again at the next start."""
+        self.runner.set_limits(limits)
 
     def health(self) -> Mapping[str, Any]:
         """One line of engine state."""
@@ -197,7 +230,7 @@ class Service:
             job = self.store.add(manifest)
             self.store.progress(job.id, progress_of(manifest, self.shelf).downloaded)
             return self.store.get(job.id)
-        if job.state is State.PAUSED:
+        if job.state in _PAUSED:
             return self._move(job.id, RESUME, _ACTIVE)
         with suppress(IllegalMove):  # another process was faster: it goes on already
             self.store.retry(job.id, manifest)
@@ -246,7 +279,7 @@ class Service:
         return shutil.disk_usage(folder).free
 
     def _wanted_by_others(self, job: Job) -> frozenset[str]:
-        others = (other for other in self.store.jobs(_OPEN) if other.id != job.id)
+        others = (other for other in self.store.jobs(OPEN) if other.id != job.id)
         return frozenset(name for other in others for name in partial_names(other.manifest))
 
     def _view(self, job: Job) -> JobView:
@@ -312,6 +345,12 @@ class Service:
         from windlass.transfer.wire import Wire
 
         return Wire(authorities(self.settings.ca_file), proxy_for, Patience())
+
+
+def _may_be(name: str, value: object) -> bool:
+    if value is None:
+        return name == "limit_rate"
+    return isinstance(value, int) and not isinstance(value, bool) and value in _RANGES[name]
 
 
 def _lines(path: Path) -> list[str]:

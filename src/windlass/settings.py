@@ -7,7 +7,6 @@ does not say which source won, which `windlass config` must.
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -154,10 +153,13 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
 
 def _from_config(path: Path) -> dict[str, tuple[str, Any]]:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        import tomllib  # late: most have no such file
+
+        raw = tomllib.loads(text)
     except FileNotFoundError:
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:  # what is no TOML, or no UTF-8, is a ValueError
         raise InvalidRequest(f"{path} cannot be read: {error}.", hint="Mend the file, or move it away.") from error
     unknown = sorted(raw.keys() - _TABLE.keys() | raw.keys() & _SECRET_OR_SHARED)
     if unknown:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from windlass.errors import Cancelled
 from windlass.jobs.job import Job
 from windlass.jobs.states import Phase, State
 from windlass.manifest import Manifest
@@ -114,7 +115,7 @@ def _speed(view: JobView) -> dict[str, Any]:
 def _error(job: Job) -> dict[str, Any]:
     if job.state is State.CANCELLED:
         return {
-            "error_code": "cancelled",
+            "error_code": Cancelled.code,
             "error_message": "The job was cancelled. Ask for the model again to start anew.",
         }
     if job.error_code is None:

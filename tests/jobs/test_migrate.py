@@ -17,6 +17,7 @@ from windlass.errors import DatabaseTooNew
 from windlass.jobs import migrate as module
 from windlass.jobs.migrate import migrate
 from windlass.jobs.schema import HEAD, metadata
+from windlass.jobs.states import START, WAIT
 from windlass.jobs.store import Store
 
 
@@ -49,7 +50,41 @@ def test_the_promise_of_one_open_job_is_in_the_database() -> None:
         return str(found)
 
     assert index(by_migrations) == index(migrate) == index(metadata.create_all)
-    assert "state IN ('queued', 'running', 'paused', 'failed')" in index(migrate)
+    assert "state IN ('queued', 'running', 'paused', 'waiting', 'failed')" in index(migrate)
+
+
+def test_a_database_of_the_first_schema_keeps_its_jobs(tmp_path: Path) -> None:
+    """Brought up to date it has the same jobs, none of which waits for room, and one that does is an open one."""
+    url = f"sqlite:///{tmp_path}/windlass.db"
+    with Store(url, lambda: 1.0) as store:
+        before = [store.add(numbered(number)) for number in (1, 2)]
+    with sqlite3.connect(tmp_path / "windlass.db") as connection:
+        connection.executescript(
+            "DROP INDEX one_open_job_a_key; ALTER TABLE jobs DROP COLUMN waiting_since;"
+            "CREATE UNIQUE INDEX one_open_job_a_key ON jobs (key)"
+            " WHERE state IN ('queued', 'running', 'paused', 'failed');"
+            "UPDATE alembic_version SET version_num = '0001'"
+        )
+    connection.close()
+    with Store(url, lambda: 1.0) as store:
+        assert store.jobs() == before[::-1]
+        assert {job.waiting_since for job in before} == {None}
+        store.move(before[0].id, START)
+        store.move(before[0].id, WAIT)
+        assert store.add(numbered(1)).id == before[0].id
+
+
+def test_the_promise_is_made_in_postgresqls_words_too() -> None:
+    """Its dialect is only imported where it is used; what would be sent to it has the condition."""
+    sent: list[str] = []
+    url = sa.make_url("postgresql+asyncpg://")
+
+    def send(statement: sa.DDL, *_: object, **__: object) -> None:
+        sent.append(str(statement.compile(dialect=url.get_dialect()())))
+
+    metadata.create_all(sa.create_mock_engine(url, send), checkfirst=False)
+    [index] = [statement for statement in sent if "one_open_job_a_key" in statement]
+    assert "WHERE state IN ('queued', " in index
 
 
 def test_head_is_the_newest_migration() -> None:

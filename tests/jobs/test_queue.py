@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sample import manifest_of
 from windlass.jobs.job import Job
-from windlass.jobs.queue import step
+from windlass.jobs.queue import OVERHEAD, PATIENCE, relieve, step
 from windlass.jobs.states import Phase, State
 
 FIRST = Job(
@@ -75,3 +75,55 @@ def test_a_second_step_has_nothing_to_do(some: tuple[list[Job], list[Job]], max_
 def test_an_empty_queue_needs_nothing() -> None:
     """No jobs, no step."""
     assert step([], [], 3) == ((), ())
+
+
+# Who may stop waiting for room
+
+NOW = 1_760_000_000.0
+SIZE = FIRST.total
+ROOM = st.integers(-10, 50) | st.integers(0, 13).map(lambda jobs: jobs * (SIZE + OVERHEAD))
+
+
+@st.composite
+def waiting(draw: st.DrawFn) -> tuple[list[Job], list[Job]]:
+    """Jobs that wait for room since some hour of the last two days, and active ones, each with some bytes kept."""
+    some, active = draw(jobs())
+    kept = st.integers(0, SIZE)
+    since = st.sampled_from([0.0, PATIENCE - 1, PATIENCE, 2 * PATIENCE]).map(lambda ago: NOW - ago)
+    return (
+        [replace(job, downloaded=draw(kept), waiting_since=draw(since)) for job in some],
+        [replace(job, downloaded=draw(kept)) for job in active],
+    )
+
+
+@given(waiting(), ROOM)
+def test_room_is_given_out_once(some: tuple[list[Job], list[Job]], usable: int) -> None:
+    """Those who go on fit, together with all that is promised; and nobody is left behind who fitted as well."""
+    there, active = some
+    relief = relieve(there, active, usable, NOW)
+    rest = usable - sum(job.left for job in active)
+    rest -= sum(job.left + OVERHEAD for job in there if job.id in relief.proceed)
+    assert rest >= 0 or not relief.proceed
+    assert all(job.left + OVERHEAD > rest for job in there if job.id not in relief.proceed)
+
+
+@given(waiting(), ROOM)
+def test_the_first_in_order_that_fits_goes_on(some: tuple[list[Job], list[Job]], usable: int) -> None:
+    """No later one takes the room from it."""
+    there, active = some
+    relief = relieve(there, active, usable, NOW)
+    assert list(relief.proceed) == [name for name in in_order(there) if name in relief.proceed]
+    rest = usable - sum(job.left for job in active)
+    fitting = [job for job in there if job.left + OVERHEAD <= rest]
+    assert list(relief.proceed[:1]) == in_order(fitting)[:1]
+
+
+@given(waiting(), ROOM)
+def test_who_has_waited_for_a_day_is_given_up_unless_there_is_room_now(
+    some: tuple[list[Job], list[Job]], usable: int
+) -> None:
+    """Each goes on, is given up, or waits on."""
+    there, active = some
+    relief = relieve(there, active, usable, NOW)
+    old = {job.id for job in there if job.waiting_since is not None and job.waiting_since <= NOW - PATIENCE}
+    assert set(relief.expire) == old - set(relief.proceed)

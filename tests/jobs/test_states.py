@@ -21,6 +21,7 @@ WAYS: dict[State, tuple[Edge, ...]] = {
     State.QUEUED: (),
     State.RUNNING: (states.START,),
     State.PAUSED: (states.PAUSE,),
+    State.WAITING: (states.START, states.WAIT),
     State.FAILED: (states.START, states.FAIL),
     State.COMPLETED: (states.START, states.FINISH),
     State.CANCELLED: (states.CANCEL,),
@@ -66,6 +67,17 @@ def test_the_states_that_are_open_or_over() -> None:
     assert {State.FAILED} == OPEN & OVER
     over_for_good = {state for state in State if not any(state in edge.sources for edge in EDGES)}
     assert over_for_good == {State.COMPLETED, State.CANCELLED}
+
+
+def test_nothing_leads_by_itself_out_of_the_pause_of_a_person() -> None:
+    """Only a person's own words, or that the files are here; waiting for room ends by itself as well."""
+
+    def ways_out(state: State) -> set[Edge]:
+        return {edge for edge in EDGES if state in edge.sources}
+
+    by_hand = {states.RESUME, states.CANCEL, states.FOUND}
+    assert ways_out(State.PAUSED) == by_hand
+    assert ways_out(State.WAITING) == by_hand | {states.PAUSE, states.PROCEED, states.EXPIRE}
 
 
 def test_every_state_can_be_reached_and_left_as_the_table_says() -> None:

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from jobs import racer
 from sample import file_of, manifest_of, numbered
 from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, YIELD, Edge, Phase, State
+from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, WAIT, YIELD, Edge, Phase, State
 from windlass.jobs.store import Store
 
 
@@ -298,7 +299,7 @@ def test_priority_and_rate_can_be_changed(store: Store) -> None:
 def test_only_what_is_over_is_forgotten(store: Store, state: State) -> None:
     """With its history; other jobs keep theirs."""
     edges: dict[State, tuple[Edge, ...]] = {State.RUNNING: (START,), State.PAUSED: (PAUSE,), State.CANCELLED: (CANCEL,)}
-    edges |= {State.COMPLETED: (START, FINISH), State.FAILED: (START, FAIL)}
+    edges |= {State.COMPLETED: (START, FINISH), State.FAILED: (START, FAIL), State.WAITING: (START, WAIT)}
     other, job = store.add(numbered(2)), store.add(numbered(1))
     for edge in edges.get(state, ()):
         store.move(job.id, edge)
@@ -311,6 +312,66 @@ def test_only_what_is_over_is_forgotten(store: Store, state: State) -> None:
         assert len(store.jobs()) == 2
         assert store.history(job.id)
     assert len(store.history(other.id)) == 1
+
+
+# The manifest is read once
+
+
+def test_a_look_at_a_job_parses_no_manifest_again(store: Store) -> None:
+    """One that is known already is the same object, in whichever way the job is looked at."""
+    job = store.add(numbered(1))
+    moved = store.move(job.id, START)
+    [listed], opened = store.jobs(), store.open_job(job.manifest.key)
+    assert opened
+    assert all(seen.manifest is job.manifest for seen in (moved, listed, opened, store.get(job.id)))
+
+
+def test_a_manifest_that_another_process_has_changed_is_read(store: Store, url: str, clock: Clock) -> None:
+    """Each retry may bring another one; a move that brings none leaves what is known."""
+    job = store.add(numbered(1))
+    with Store(url, clock) as other:
+        for content in (b"pushed since", b"and once more"):
+            for edge in (START, FAIL):
+                store.move(job.id, edge)
+            before = store.get(job.id).manifest
+            pushed = manifest_of(file_of(content), id="owner/model-1")
+            assert other.retry(job.id, pushed).manifest == pushed
+            assert store.get(job.id).manifest == pushed != before
+            assert store.jobs()[0].manifest is store.get(job.id).manifest
+
+
+def test_what_is_not_committed_is_not_kept(store: Store, url: str, clock: Clock) -> None:
+    """A retry that fails at its commit, and another's that gets the same number: the other's manifest is the job's."""
+    lost, pushed = (manifest_of(file_of(content), id="owner/model-1") for content in (b"lost", b"pushed since"))
+    job = store.add(numbered(1))
+    for edge in (START, FAIL):
+        store.move(job.id, edge)
+
+    def fail(_: object) -> None:
+        raise StateFailure("The disk is full.")
+
+    sa.event.listen(store._engine, "commit", fail)
+    with pytest.raises(StateFailure, match="full"):
+        store.retry(job.id, lost)
+    sa.event.remove(store._engine, "commit", fail)
+    assert store.get(job.id).manifest == numbered(1)
+    with Store(url, clock) as other:
+        other.retry(job.id, pushed)
+    assert store.get(job.id).manifest == pushed
+
+
+def test_a_long_list_has_each_jobs_own_manifest(
+    store: Store, url: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read some at a time, those only that are not known."""
+    monkeypatch.setattr("windlass.jobs.store._AT_ONCE", 2)
+    ids = [store.add(numbered(number)).id for number in range(7)]
+    with Store(url, clock) as other:
+        known = [other.get(ids[number]).manifest for number in (1, 4)]
+        listed = other.jobs()
+    assert [number_of(job) for job in listed] == [6, 5, 4, 3, 2, 1, 0]
+    assert [job.manifest for job in listed] == [numbered(number) for number in (6, 5, 4, 3, 2, 1, 0)]
+    assert [listed[5].manifest is known[0], listed[2].manifest is known[1]] == [True, True]
 
 
 # On disk

@@ -15,6 +15,7 @@ class Job:
         downloaded: bytes that are kept, as last noted.
         owner: the process that runs it, as `Presence` names it.
         error_code: a code of `windlass.errors`, on `failed`, `cancelled`, and on a pause that was not asked for.
+        waiting_since: when it began to wait for room on the disk, while it does.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Job:
     created_at: float
     started_at: float | None
     completed_at: float | None
+    waiting_since: float | None = None
 
     @property
     def status(self) -> Status:
@@ -41,3 +43,8 @@ class Job:
     def total(self) -> int:
         """Bytes of everything that it brings in."""
         return self.manifest.total_size
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come, as last noted."""
+        return self.total - self.downloaded

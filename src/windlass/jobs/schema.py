@@ -1,13 +1,29 @@
 """The tables. A change here needs a migration beside it (`migrations/versions`), and `HEAD` names the newest."""
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from typing import Any
 
-HEAD = "0001"
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    event,
+    text,
+)
+
+HEAD = "0002"
 
 metadata = MetaData()
 
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up only what it calls INTEGER
-_OPEN = text("state IN ('queued', 'running', 'paused', 'failed')")
+_OPEN = text("state IN ('queued', 'running', 'paused', 'waiting', 'failed')")
 
 jobs = Table(
     "jobs",
@@ -27,11 +43,20 @@ jobs = Table(
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("completed_at", Float),
-    # One open job a model and quantization, whoever asks, from however many processes: the database's own promise.
-    Index("one_open_job_a_key", "key", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    Column("waiting_since", Float),
     Index("jobs_by_state", "state", "number"),
     sqlite_autoincrement=True,
 )
+
+# One open job a model and quantization, whoever asks, from however many processes: the database's own promise.
+_one_open_job = Index("one_open_job_a_key", jobs.c.key, unique=True)
+
+
+@event.listens_for(jobs, "before_create")
+def _of_open_jobs_only(_table: Table, connection: Connection, **_: Any) -> None:
+    """Say so in the words of the database at hand: `postgresql_where` would import that dialect in every command."""
+    _one_open_job.dialect_options[connection.dialect.name]["where"] = _OPEN
+
 
 transitions = Table(
     "transitions",

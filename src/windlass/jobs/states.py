@@ -3,6 +3,9 @@
 A job that was added waits in the queue, runs, and is completed; what else can happen to it is an edge with a name.
 `completed` and `cancelled` are over. `failed` is not: asking again for the same model goes on with it. LM Studio's API
 knows fewer words; `status_of` says which of its words a state is.
+
+`waiting` is a pause that nobody asked for: the disk has no room. It is a state of its own, not a pause with a mark, so
+that no edge leads by itself out of the pause of a person.
 """
 
 from enum import StrEnum
@@ -17,6 +20,7 @@ class State(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     PAUSED = "paused"
+    WAITING = "waiting"
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -47,22 +51,27 @@ def _edge(name: str, sources: str, target: State) -> Edge:
 START = _edge("start", "queued", State.RUNNING)
 FINISH = _edge("finish", "running", State.COMPLETED)
 FAIL = _edge("fail", "running", State.FAILED)
-PAUSE = _edge("pause", "queued running", State.PAUSED)
-RESUME = _edge("resume", "paused", State.QUEUED)
+PAUSE = _edge("pause", "queued running waiting", State.PAUSED)
+RESUME = _edge("resume", "paused waiting", State.QUEUED)
 RETRY = _edge("retry", "failed", State.QUEUED)
-CANCEL = _edge("cancel", "queued running paused failed", State.CANCELLED)
+CANCEL = _edge("cancel", "queued running paused waiting failed", State.CANCELLED)
 YIELD = _edge("yield", "running", State.QUEUED)  # its process ends, or ended: another may go on with it
-FOUND = _edge("found", "queued paused failed", State.COMPLETED)  # the files came by another way
+WAIT = _edge("wait", "running", State.WAITING)  # the disk has no room
+PROCEED = _edge("proceed", "waiting", State.QUEUED)  # it has again
+EXPIRE = _edge("expire", "waiting", State.FAILED)  # nobody made any for a day
+FOUND = _edge("found", "queued paused waiting failed", State.COMPLETED)  # the files came by another way
 
-EDGES = (START, FINISH, FAIL, PAUSE, RESUME, RETRY, CANCEL, YIELD, FOUND)
+EDGES = (START, FINISH, FAIL, PAUSE, RESUME, RETRY, CANCEL, YIELD, WAIT, PROCEED, EXPIRE, FOUND)
 
-OPEN = frozenset({State.QUEUED, State.RUNNING, State.PAUSED, State.FAILED})  # one of these a model and quantization
+# One of these a model and quantization.
+OPEN = frozenset({State.QUEUED, State.RUNNING, State.PAUSED, State.WAITING, State.FAILED})
 OVER = frozenset({State.COMPLETED, State.CANCELLED, State.FAILED})  # may be forgotten
 
 _STATUS: dict[State, Status] = {
     State.QUEUED: "downloading",
     State.RUNNING: "downloading",
     State.PAUSED: "paused",
+    State.WAITING: "paused",
     State.COMPLETED: "completed",
     State.FAILED: "failed",
     State.CANCELLED: "failed",

@@ -1,7 +1,7 @@
 """The jobs on disk. Each move is one guarded statement: it happens if the job is where the edge starts, or not."""
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,12 +11,14 @@ from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
 from windlass.jobs.job import Job
+from windlass.jobs.manifests import Manifests
 from windlass.jobs.migrate import migrate
 from windlass.jobs.schema import jobs, transitions
 from windlass.jobs.states import OPEN, OVER, RETRY, START, Edge, Phase, State
 from windlass.manifest import Manifest
 
 Clock = Callable[[], float]
+_AT_ONCE = 500  # manifests that are read by one statement
 _HINT = "Check WINDLASS_HOME, its disk, and who may write there."
 
 
@@ -35,6 +37,7 @@ class Store:
 
     def __init__(self, database_url: str, clock: Clock) -> None:
         self._clock = clock
+        self._manifests = Manifests()
         self._engine = _engine(database_url)
         self._reader = self._engine.execution_options(reading=True)
         with self._engine.begin() as connection:
@@ -59,17 +62,17 @@ class Store:
             JobNotFound: no job has this id.
         """
         with self._reader.connect() as connection:
-            return _get(connection, job_id)
+            return self._get(connection, job_id)
 
     def jobs(
         self, states: Collection[State] = tuple(State), *, limit: int | None = None, before: int | None = None
     ) -> list[Job]:
         """Jobs in any of these states, newest first; `before` is a job's number, to go on from there."""
-        query = sa.select(jobs).where(jobs.c.state.in_(states)).order_by(jobs.c.number.desc()).limit(limit)
+        query = _LOOK.where(jobs.c.state.in_(states)).order_by(jobs.c.number.desc()).limit(limit)
         if before is not None:
             query = query.where(jobs.c.number < before)
         with self._reader.connect() as connection:
-            return [_job(row) for row in connection.execute(query).mappings()]
+            return self._read(connection, query)
 
     def open_job(self, key: str) -> Job | None:
         """The job that is under way, paused or failed for this manifest key."""
@@ -112,11 +115,10 @@ class Store:
         guard = sa.and_(jobs.c.id == job_id, jobs.c.state.in_(edge.sources))
         with self._engine.begin() as connection:
             moved = connection.execute(sa.update(jobs).where(guard).values(state=edge.target, **changes)).rowcount
-            job = _get(connection, job_id)
             if not moved:
-                raise IllegalMove(f"Job {job_id} is {job.state}: it cannot {edge.name}.")
+                raise IllegalMove(f"Job {job_id} is {self._get(connection, job_id).state}: it cannot {edge.name}.")
             _note(connection, job_id, edge.name, self._clock(), note)
-        return job
+            return self._get(connection, job_id)  # after the note, which tells that the manifest may be a new one
 
     def retry(self, job_id: str, manifest: Manifest) -> Job:
         """Queue a failed job again, with the manifest as it resolves now."""
@@ -143,7 +145,7 @@ class Store:
         """
         with self._engine.begin() as connection:
             connection.execute(sa.update(jobs).where(jobs.c.id == job_id).values(**changes))
-            return _get(connection, job_id)
+            return self._get(connection, job_id)
 
     def forget(self, job_id: str) -> None:
         """Remove a job that is over.
@@ -154,25 +156,25 @@ class Store:
         """
         guard = sa.and_(jobs.c.id == job_id, jobs.c.state.in_(OVER))
         with self._engine.begin() as connection:
-            job = _get(connection, job_id)
+            job = self._get(connection, job_id)
             if not connection.execute(sa.delete(jobs).where(guard)).rowcount:
                 raise IllegalMove(f"Job {job_id} is {job.state}: it cannot be forgotten.", hint="Cancel it first.")
 
     def _newest(self, key: str, states: Collection[State]) -> Job | None:
         guard = sa.and_(jobs.c.key == key, jobs.c.state.in_(states))
         with self._reader.connect() as connection:
-            query = sa.select(jobs).where(guard).order_by(jobs.c.number.desc()).limit(1)
-            row = connection.execute(query).mappings().first()
-        return _job(row) if row else None
+            found = self._read(connection, _LOOK.where(guard).order_by(jobs.c.number.desc()).limit(1))
+        return found[0] if found else None
 
     def _insert(self, manifest: Manifest, state: State) -> Job:
         now, over = self._clock(), state is State.COMPLETED
+        text = manifest.to_json()
         values = {
             "id": f"job_{secrets.token_hex(5)}",
             "key": manifest.key,
             "state": state,
             "phase": Phase.DONE if over else Phase.QUEUED,
-            "manifest": manifest.to_json(),
+            "manifest": text,
             "downloaded": manifest.total_size if over else 0,
             "priority": 0,
             "created_at": now,
@@ -182,37 +184,66 @@ class Store:
         with self._engine.begin() as connection:
             connection.execute(sa.insert(jobs).values(values))
             _note(connection, str(values["id"]), "add", now, "was here already" if over else None)
-            return _get(connection, str(values["id"]))
+            row = connection.execute(_LOOK.where(jobs.c.id == values["id"])).mappings().one()
+        self._manifests.keep((row["id"], row["brought_by"]), manifest, len(text))
+        return _job(row, manifest)
+
+    def _get(self, connection: Connection, job_id: str) -> Job:
+        for job in self._read(connection, _LOOK.where(jobs.c.id == job_id)):
+            return job
+        raise JobNotFound(job_id)
+
+    def _read(self, connection: Connection, look: "sa.Select[Any]") -> list[Job]:
+        """The jobs of a `_LOOK`, with their manifests."""
+        rows = connection.execute(look).mappings().all()
+        found = {row["id"]: self._manifests.get((row["id"], row["brought_by"])) for row in rows}
+        missing = [row for row in rows if found[row["id"]] is None]
+        found.update(self._fetch_manifests(connection, missing))
+        return [_job(row, manifest) for row in rows if (manifest := found[row["id"]])]
+
+    def _fetch_manifests(self, connection: Connection, rows: Sequence[RowMapping]) -> Iterator[tuple[str, Manifest]]:
+        """By job. Only what a reader sees is kept: a number that is rolled back is given to another move."""
+        brought_by = {row["id"]: row["brought_by"] for row in rows}
+        ids, reading = list(brought_by), _is_reading(connection)
+        for start in range(0, len(ids), _AT_ONCE):
+            query = sa.select(jobs.c.id, jobs.c.manifest).where(jobs.c.id.in_(ids[start : start + _AT_ONCE]))
+            for job_id, text in connection.execute(query):
+                manifest = Manifest.from_json(text)
+                if reading:
+                    self._manifests.keep((job_id, brought_by[job_id]), manifest, len(text))
+                yield job_id, manifest
+
+
+# A job without its manifest, which is long and seldom new: `brought_by` tells whether it is.
+_BROUGHT_BY = sa.select(sa.func.max(transitions.c.number)).where(
+    transitions.c.job == jobs.c.id, transitions.c.edge.in_(("add", RETRY.name))
+)
+_LOOK = sa.select(
+    *(column for column in jobs.c if column.name not in {"key", "manifest"}),
+    _BROUGHT_BY.scalar_subquery().label("brought_by"),
+)
 
 
 def _changes(edge: Edge, now: float) -> dict[str, Any]:
     """What an edge changes besides the state."""
-    clean = {"error_code": None, "error_message": None}
+    clean = {"error_code": None, "error_message": None, "waiting_since": None}
     if edge is START:
         return {**clean, "phase": Phase.RESOLVING, "started_at": sa.func.coalesce(jobs.c.started_at, now)}
     if edge.target is State.COMPLETED:
         return {**clean, "phase": Phase.DONE, "owner": None, "completed_at": now}
     if edge.target is State.QUEUED:
         return {**clean, "phase": Phase.QUEUED, "owner": None}
-    return {**clean, "owner": None}
+    return {**clean, "owner": None, "waiting_since": now if edge.target is State.WAITING else None}
 
 
 def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> None:
     connection.execute(sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note))
 
 
-def _get(connection: Connection, job_id: str) -> Job:
-    row = connection.execute(sa.select(jobs).where(jobs.c.id == job_id)).mappings().first()
-    if row is None:
-        raise JobNotFound(job_id)
-    return _job(row)
-
-
-def _job(row: RowMapping) -> Job:
-    values = {name: value for name, value in row.items() if name != "key"}
-    values["manifest"] = Manifest.from_json(values["manifest"])
+def _job(row: RowMapping, manifest: Manifest) -> Job:
+    values = {name: value for name, value in row.items() if name != "brought_by"}
     values["state"], values["phase"] = State(values["state"]), Phase(values["phase"])
-    return Job(**values)
+    return Job(**values, manifest=manifest)
 
 
 def _engine(url: str) -> Engine:
@@ -257,5 +288,8 @@ def _configure(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """A writer takes the lock at once: one that begins as a reader may fail half way with "database is locked"."""
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if _is_reading(connection) else "BEGIN IMMEDIATE")
+
+
+def _is_reading(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get("reading"))

@@ -1,0 +1,56 @@
+"""One pull that runs here: how far it is, what it has to say, and how it is told to end."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from windlass.jobs.job import Job
+from windlass.jobs.states import Phase
+from windlass.pull import Progress
+from windlass.transfer.meter import Speed
+from windlass.transfer.throttle import Lane
+
+_LOGGED = 100  # lines that one pull has to say
+
+Work = Callable[[], None]
+
+
+def nothing() -> None:
+    """Nothing is to be done."""
+
+
+@dataclass(eq=False, slots=True)
+class Running:
+    """A pull that runs here; `job` is as it was when it began, `lane` its share of the network."""
+
+    job: Job
+    progress: Progress
+    task: "asyncio.Task[None]"
+    lane: Lane
+    speed: Speed = field(default_factory=Speed)
+    then: Work = nothing
+    ended: bool = False
+    log: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_LOGGED))
+    _heard: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def wants_room(self) -> int:
+        """Bytes that it still wants to put on the disk; 0 where it does not write now."""
+        if self.progress.phase is not Phase.TRANSFERRING or self.task.cancelling():
+            return 0
+        return self.job.total - self.progress.downloaded
+
+    def listen(self, at: float) -> None:
+        """Take down what the transfer has to say; `at` is Unix time."""
+        for path, meter in self.progress.files.items():
+            if meter.note and self._heard.get(path) != meter.note:
+                self._heard[path] = meter.note
+                self.log.append((at, f"{path}: {meter.note}"))
+
+    def end(self, then: Work = nothing) -> None:
+        """Have it end, and `then` done when it has; what was to be done before stays so if nothing else is."""
+        if then is not nothing:
+            self.then = then
+        if not self.task.cancelling():  # a second time would cut short the noting of how far it was
+            self.task.cancel()
