@@ -1,9 +1,14 @@
 """The client: the server's answers, its errors as ours, and what is no Windlass server at all."""
 
 import json
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+import trustme
 
 from hub.hubsite import Answer, Site, as_json, serve
 from windlass.client.client import Client
@@ -90,3 +95,23 @@ def test_where_nobody_answers_the_hint_says_what_to_start() -> None:
             client.jobs()
     assert caught.value.hint
     assert "windlass serve" in caught.value.hint
+
+
+def test_over_tls_the_certificate_counts() -> None:
+    """Plain http reads no certificates; https does, and refuses one that nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secure:
+            secure.recv(65536)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    with Client(address) as client, pytest.raises(ServerUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        client.jobs()
+    thread.join(5)
+    listener.close()

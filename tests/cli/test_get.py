@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_an_interrupted_job_goes_on_with_the_next_command(
     """Ctrl-C while bytes come: the job waits in the queue, and the same command brings it to its end."""
     hub.misbehave("cdn", faults.stall(after=20_000), times=ALWAYS)
 
-    def interrupted(*_: Any) -> Any:
+    def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
@@ -153,6 +154,17 @@ def test_with_nobody_there_this_process_does_the_work(settings: Settings) -> Non
         assert not behind.elsewhere
 
 
+def test_the_end_of_a_job_is_known_at_once(settings: Settings) -> None:
+    """Nobody asks again and again: a pull that ends ends the waiting, after the store knows of it."""
+    with Local(settings) as local:
+        job = local.download(REPO)
+        began = time.monotonic()
+        local.wait(60.0)
+        assert local.job(job["job_id"])["status"] == "completed"
+        assert time.monotonic() - began < 30
+        local.wait(0.0)
+
+
 # With a server that is told of, but is not there: what `get` does with one
 
 
@@ -169,6 +181,9 @@ class Elsewhere:
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self._jobs.pop(0)
+
+    def wait(self, seconds: float) -> None:
+        """The next answer is there."""
 
 
 JOB: dict[str, Any] = {
@@ -225,7 +240,7 @@ def test_ctrl_c_leaves_the_server_at_work(
 ) -> None:
     """And says how to stop it."""
 
-    def interrupted(*_: Any) -> Any:
+    def interrupted(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     answers(JOB)

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from windlass.cli import watch
-from windlass.cli.watch import follow
+from windlass.cli.watch import POLL, follow
 
 Job = dict[str, Any]
 
@@ -36,20 +35,18 @@ def file(number: int, done: int = 500, size: int = 1000) -> dict[str, Any]:
 DONE = job(status="completed", phase="done", downloaded_bytes=2_280_000_000)
 
 
+def at_once(_: float) -> None:
+    """No waiting between two looks."""
+
+
 def shown(*jobs: Job, width: int = 120, terminal: bool = True) -> list[str]:
     """The lines that are left on the screen after these states; `…` frames before them are not looked at."""
     out = io.StringIO()
     console = Console(file=out, width=width, height=30, force_terminal=terminal, highlight=False, color_system=None)
     states = iter(jobs)
-    last = follow(console, lambda: next(states), until=lambda job: job is jobs[-1])
+    last = follow(console, lambda: next(states), until=lambda job: job is jobs[-1], wait=at_once)
     assert last is jobs[-1]
     return [line.rstrip() for line in ANSI.sub("", out.getvalue()).replace("\r", "\n").split("\n") if line.strip()]
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waiting between two looks."""
-    monkeypatch.setattr(watch, "POLL", 0.0)
 
 
 def test_a_wide_terminal_shows_all() -> None:
@@ -124,8 +121,26 @@ def test_it_follows_to_the_end() -> None:
         seen.append(next(states))
         return seen[-1]
 
-    assert follow(Console(file=io.StringIO()), ask) is DONE
+    assert follow(Console(file=io.StringIO()), ask, wait=at_once) is DONE
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize(("takes", "longest"), [(0.0, POLL), (0.001, POLL), (0.03, 0.6), (1.0, 2.0)])
+def test_asking_takes_little_of_the_time(monkeypatch: pytest.MonkeyPatch, takes: float, longest: float) -> None:
+    """Often at first, for a small model is soon here; less often where an answer is dear; never less than that."""
+    now, waits = [0.0], list[float]()
+    monkeypatch.setattr("windlass.cli.watch.time.monotonic", lambda: now[0])
+    states = iter([job()] * 30 + [DONE])
+
+    def ask() -> Job:
+        now[0] += takes
+        return next(states)
+
+    follow(Console(file=io.StringIO()), ask, wait=waits.append)
+    assert len(waits) == 30
+    assert waits == sorted(waits)
+    assert waits[-1] == pytest.approx(longest)
+    assert waits[0] == pytest.approx(max(0.03, takes * 20)) or takes == 1.0
 
 
 def test_elsewhere_than_on_a_terminal_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +158,7 @@ def test_elsewhere_than_on_a_terminal_lines_are_few(monkeypatch: pytest.MonkeyPa
             now[0] += tick
             return next(queue)
 
-        follow(Console(file=out, width=30), ask)
+        follow(Console(file=out, width=30), ask, wait=at_once)
         assert "\x1b" not in out.getvalue()
         return out.getvalue().splitlines()
 

@@ -42,7 +42,7 @@ def certificates() -> ssl.SSLContext:
 @pytest.fixture
 def web(clock: Clock, certificates: ssl.SSLContext) -> Iterator[Web]:
     """A client that goes straight to the site, whatever proxies this machine has."""
-    web = Web(clock.timing, lambda: httpx2.Client(verify=certificates, trust_env=False))
+    web = Web(clock.timing, lambda _: httpx2.Client(verify=certificates, trust_env=False))
     yield web
     web.close()
 

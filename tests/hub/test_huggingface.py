@@ -1,7 +1,9 @@
 """Hugging Face: listings pinned to a commit, and what its refusals mean."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -276,9 +278,27 @@ def test_saved_token(monkeypatch: pytest.MonkeyPatch) -> None:
     assert saved_token() == "hf_from_environment"
 
 
-def test_asking_for_the_token_is_cheap() -> None:
-    """It does not load huggingface_hub's API client, which takes a fifth of a second."""
-    code = (
-        "import sys, windlass.hub.huggingface as h; h.saved_token(); assert 'huggingface_hub.hf_api' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_the_token_of_a_login_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`hf auth login` writes it to a file; before, there is none."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "token"))
+    assert saved_token() is None
+    (tmp_path / "token").write_text("hf_of_a_login\n")
+    assert saved_token() == "hf_of_a_login"
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "absent"), [(False, ("huggingface_hub.utils", "httpx2")), (True, ("huggingface_hub.hf_api",))]
+)
+def test_asking_for_the_token_is_cheap(tmp_path: Path, signed_in: bool, absent: tuple[str, ...]) -> None:
+    """It never loads huggingface_hub's API client, a fifth of a second, and next to nothing where nobody signed in."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING_FACE_"))}
+    if signed_in:
+        (tmp_path / "token").write_text("hf_of_a_login")
+    code = "import sys, windlass.hub.huggingface as h; print(h.saved_token(), *sys.modules)"
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, env={**own, "HF_HOME": str(tmp_path)}, stdout=subprocess.PIPE, check=True).stdout
+    token, *loaded = printed.decode().split()
+    assert token == ("hf_of_a_login" if signed_in else "None")
+    assert not set(absent) & set(loaded)

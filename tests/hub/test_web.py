@@ -194,7 +194,7 @@ def scripted(pages: dict[str, tuple[int, str, str]]) -> Web:
         headers = {"Location": location} if location else {}
         return httpx2.Response(status, headers=headers, content=b"1", extensions={"network_stream": Stream(address)})
 
-    return Web(connect=lambda: httpx2.Client(transport=httpx2.MockTransport(answer)))
+    return Web(connect=lambda _: httpx2.Client(transport=httpx2.MockTransport(answer)))
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_timeouts() -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         raise httpx2.ReadTimeout("", request=request)
 
-    web = Web(Timing(sleep=lambda _: None), lambda: httpx2.Client(transport=httpx2.MockTransport(answer)))
+    web = Web(Timing(sleep=lambda _: None), lambda _: httpx2.Client(transport=httpx2.MockTransport(answer)))
     with pytest.raises(HubUnreachable, match="in time"):
         web.get("http://hub/")
 
@@ -322,10 +322,24 @@ def test_ssl_cert_file(tls_server: tuple[str, Path], heeding_web: Web, monkeypat
 
 
 def test_ssl_cert_file_is_missing(site: Site, heeding_web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is not there is named as the trouble."""
+    """A file that is not there is named as the trouble, where certificates are needed; plain http reads none."""
     monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/ca.pem")
     with pytest.raises(TLSFailure, match="certificates"):
-        heeding_web.get(site.address)
+        heeding_web.get("https://hub.example/")
+    site.pages["/plain"] = Answer(body=b"1")
+    assert heeding_web.get_json(f"{site.address}/plain") == 1
+
+
+def test_a_proxy_over_tls_is_verified_for_plain_http_too(
+    tls_server: tuple[str, Path], heeding_web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy's certificate counts, not the hub's: an unknown authority is refused, a named one is trusted."""
+    monkeypatch.setenv("HTTP_PROXY", tls_server[0])
+    with pytest.raises(TLSFailure):
+        heeding_web.get("http://hub.example/")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls_server[1]))
+    heeding_web.close()
+    assert heeding_web.get_json("http://hub.example/") == 1
 
 
 def test_proxy_from_the_environment(site: Site, heeding_web: Web, monkeypatch: pytest.MonkeyPatch) -> None:

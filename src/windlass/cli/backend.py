@@ -30,6 +30,9 @@ class Backend(Protocol):
     def act(self, job_id: str, action: str) -> Job:
         """`pause`, `resume` or `cancel` a job."""
 
+    def wait(self, seconds: float) -> None:
+        """Let that time pass, or less where a job's end is known sooner."""
+
 
 @contextmanager
 def backend(settings: Settings) -> Iterator[Backend]:

@@ -58,7 +58,7 @@ def _announce(console: Console, job: Job) -> None:
 
 def _follow(console: Console, behind: Backend, job: Job) -> Job:
     try:
-        return follow(console, lambda: behind.job(job["job_id"]))
+        return follow(console, lambda: behind.job(job["job_id"]), wait=behind.wait)
     except KeyboardInterrupt:
         if behind.elsewhere:
             console.print(f"\nThe server goes on with {job['job_id']}. Stop it with: windlass cancel {job['job_id']}")
@@ -73,7 +73,7 @@ def _finish(console: Console, job: Job, as_json: bool) -> int:
         return exits.DONE
     if as_json:
         _print(job, as_json, "")
-    if job["status"] == "paused":
+    if job["status"] == "paused" and "error_code" not in job:
         console.print(f"The job was paused. Go on with: windlass resume {job['job_id']}")
         return exits.FAILED
     console.print(f"error: {job['error_message']}", style="red", markup=False, soft_wrap=True)

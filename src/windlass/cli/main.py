@@ -9,12 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from windlass import __version__
-from windlass.cli import exits
+from windlass.cli import collector, exits
+from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
 from windlass.settings import Settings, load
 
 app = typer.Typer(
     name="windlass",
+    cls=Verbs,
     help="Bring models in: resumable, verified, behind the REST API that LM Studio's clients speak.",
     no_args_is_help=True,
     add_completion=True,
@@ -39,7 +41,7 @@ def _root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=Verb)
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen at.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes any free one.")] = None,
@@ -58,7 +60,7 @@ def serve(
     run(load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate}))
 
 
-@app.command()
+@app.command(cls=Verb)
 def get(
     model: Model,
     quantization: Quantization = None,
@@ -80,7 +82,7 @@ def get(
     raise typer.Exit(run(_settings(), _console(), (model, quantization, prefer), as_json=as_json, detach=detach))
 
 
-@app.command()
+@app.command(cls=Verb)
 def ls(as_json: Json = False) -> None:
     """List the models that are here, whole.
 
@@ -94,7 +96,7 @@ def ls(as_json: Json = False) -> None:
         show_models([v1_row(model) for model in service.models()], as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Verb)
 def ps(
     everything: Annotated[bool, typer.Option("-a", "--all", help="Completed jobs too.")] = False,
     as_json: Json = False,
@@ -110,7 +112,7 @@ def ps(
         show_jobs(behind.jobs(), everything=everything, as_json=as_json)
 
 
-@app.command()
+@app.command(cls=Verb)
 def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:
     """Print what to hand to llama.cpp (a file) or to MLX and transformers (a folder).
 
@@ -124,7 +126,7 @@ def path(model: Model, quantization: Quantization = None, as_json: Json = False)
     sys.stdout.write(f"{shown}\n")
 
 
-@app.command()
+@app.command(cls=Verb)
 def pause(job_id: JobId) -> None:
     """Stop a job where it is.
 
@@ -133,7 +135,7 @@ def pause(job_id: JobId) -> None:
     _act(job_id, "pause")
 
 
-@app.command()
+@app.command(cls=Verb)
 def resume(job_id: JobId) -> None:
     """Let a paused or failed job go on.
 
@@ -142,7 +144,7 @@ def resume(job_id: JobId) -> None:
     _act(job_id, "resume")
 
 
-@app.command()
+@app.command(cls=Verb)
 def cancel(job_id: JobId) -> None:
     """End a job for good and remove what it had brought so far.
 
@@ -151,7 +153,7 @@ def cancel(job_id: JobId) -> None:
     _act(job_id, "cancel")
 
 
-@app.command()
+@app.command(cls=Verb)
 def hub(
     folder: Annotated[Path, typer.Argument(help="Holds owner/repo/files, and catalog/owner/name/model.yaml.")],
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
@@ -163,10 +165,11 @@ def hub(
     """
     from windlass.share.serve import serve_folder
 
+    collector.carry_on()
     serve_folder(folder, host, port)
 
 
-@app.command()
+@app.command(cls=Verb)
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running, and print its address.")] = False,
 ) -> None:
@@ -179,7 +182,7 @@ def demo(
     run(_console(), keep=keep)
 
 
-@app.command()
+@app.command(cls=Verb)
 def config(as_json: Json = False) -> None:
     """Print the settings in force, and where each came from.
 
@@ -221,6 +224,12 @@ def _say_aside(text: str) -> None:
 def main() -> None:
     """Run the command; errors become two lines on stderr and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end is asked to end: as Ctrl-C
+    with collector.held_off():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:
@@ -235,7 +244,7 @@ def main() -> None:
         code = exits.FAILED
     except Exception as error:
         code = _usage_error(error)
-    sys.exit(code or exits.DONE)
+    return int(code or exits.DONE)
 
 
 def _usage_error(error: Exception) -> int:

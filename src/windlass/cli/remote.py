@@ -1,5 +1,6 @@
 """The commands' work, done by a server."""
 
+import time
 from typing import Any
 
 from windlass.client.client import Client
@@ -21,3 +22,7 @@ class Remote(Client):
         """Start a download; its job with its files."""
         started = super().download(model, quantization, prefer)
         return {**self.job(started["job_id"]), "status": started["status"]}
+
+    def wait(self, seconds: float) -> None:
+        """Let that time pass: a server does not call back."""
+        time.sleep(seconds)

@@ -1,6 +1,7 @@
 """`windlass serve`: the server, until it is told to end."""
 
 from windlass.api.app import create_app
+from windlass.cli import collector
 from windlass.listening import Listening
 from windlass.service import Service
 from windlass.settings import Settings
@@ -18,5 +19,6 @@ def serve(settings: Settings) -> None:
         app = create_app(service, hosts=(settings.host,))
         listening = Listening(app, settings.host, settings.port)
         service.presence.serve(listening.url)
+        collector.carry_on()
         with listening:
             listening.until_ended()

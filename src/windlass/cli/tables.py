@@ -3,21 +3,26 @@
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from windlass.cli import words
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Row = dict[str, Any]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that with NO_COLOR set writes no style at all; Rich alone would still write bold and dim."""
+    """A console that with NO_COLOR set writes no style at all; Rich alone would still write bold and dim.
+
+    Text is text: `:x:` in a name is no picture.
+    """
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, color_system=None)
-    return Console(stderr=stderr, highlight=False)
+        return Console(stderr=stderr, highlight=False, emoji=False, color_system=None)
+    return Console(stderr=stderr, highlight=False, emoji=False)
 
 
 def show_models(rows: list[Row], *, as_json: bool) -> None:
@@ -50,7 +55,9 @@ def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -
     _print(table, shown, "Nothing is on its way.")
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str) -> "Table":
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         right = column in ("SIZE", "DONE", "SPEED")
@@ -58,7 +65,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _print(table: Table, rows: list[Row], otherwise: str) -> None:
+def _print(table: "Table", rows: list[Row], otherwise: str) -> None:
     if not rows:
         console(stderr=True).print(otherwise)
         return

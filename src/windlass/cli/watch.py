@@ -6,31 +6,36 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
-from rich.text import Text
 
-from windlass.cli import words
+from windlass.cli import collector, words
 
 POLL = 0.25
 _FIRST_POLL = 0.02
+_SHARE = 0.05  # of the time goes into asking at most: what is told of 100,000 files is not made four times a second
+_LONGEST = 2.0
 _LINE_EVERY = 15.0  # seconds between lines where there is no terminal
-_NUMBERS = 46  # columns that bytes, speed and time left take
-_MOST_FILES = 6  # shown at once below the job
 
 Job = dict[str, Any]
+Until = Callable[[Job], bool]
+Wait = Callable[[float], object]
 
 
-def follow(console: Console, ask: Callable[[], Job], until: Callable[[Job], bool] = lambda job: False) -> Job:
-    """Show the job that `ask` answers until it is not `downloading` any more, or `until` says so; its last state."""
+def follow(console: Console, ask: Callable[[], Job], until: Until = lambda _: False, wait: Wait = time.sleep) -> Job:
+    """Show the job that `ask` answers until it is not `downloading` any more, or `until` says so; its last state.
+
+    `wait` lets as many seconds pass, or fewer where it knows sooner that something has happened.
+    """
+    collector.carry_on()
     pause = _FIRST_POLL
     with _display(console) as show:
         while True:
+            began = time.monotonic()
             job = ask()
             show(job)
             if job["status"] != "downloading" or until(job):
                 return job
             pause = min(POLL, pause * 1.5)  # a small model is soon here; a large one need not be asked for so often
-            time.sleep(pause)
+            wait(min(_LONGEST, max(pause, (time.monotonic() - began) / _SHARE)))
 
 
 @contextmanager
@@ -38,73 +43,10 @@ def _display(console: Console) -> Iterator[Callable[[Job], None]]:
     if not console.is_terminal:
         yield _Lines(console).show
         return
-    name, bar = _widths(console.width)
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), _Sizes(), _Speed()]
-    if bar:
-        columns.insert(1, BarColumn(bar_width=bar))
-    with Progress(*columns, console=console, refresh_per_second=8) as progress:
-        yield _Bars(progress, name).show
+    from windlass.cli.bars import bars  # late: of Rich's parts its bars are the dearest
 
-
-def _widths(columns: int) -> tuple[int, int]:
-    """Columns for the name and for the bar beside it; the bar is the first to go where there is little room."""
-    name = min(44, columns // 3)
-    bar = min(22, columns - name - _NUMBERS)
-    return (name, bar) if bar >= 8 else (max(8, columns - _NUMBERS), 0)
-
-
-class _Sizes(ProgressColumn):
-    """Done and total."""
-
-    def render(self, task: Task) -> Text:
-        """As in `1.20 GB / 2.28 GB`."""
-        return Text(f"{words.size(task.completed)} / {words.size(task.total or 0)}", style="progress.download")
-
-
-class _Speed(ProgressColumn):
-    """Speed and time left, or the phase where nothing moves."""
-
-    def render(self, task: Task) -> Text:
-        """As in `107 MB/s  12s left`."""
-        return Text(str(task.fields.get("tail", "")), style="progress.data.speed")
-
-
-class _Bars:
-    """One bar for the job, and one for each file that is under way."""
-
-    def __init__(self, progress: Progress, width: int) -> None:
-        self._progress = progress
-        self._width = width
-        self._job = progress.add_task("", total=None)
-        self._files: dict[str, TaskID] = {}
-
-    def show(self, job: Job) -> None:
-        """Bring the bars up to date."""
-        width = self._width
-        self._progress.update(
-            self._job,
-            description=_short(job["model"], width),
-            total=job["total_size_bytes"],
-            completed=job["downloaded_bytes"],
-            tail=_tail(job),
-        )
-        if len(job["files"]) > 1:
-            self._show_files(job, width)
-
-    def _show_files(self, job: Job, width: int) -> None:
-        shown = [file for file in job["files"] if _is_under_way(file)][:_MOST_FILES]
-        for path in self._files.keys() - {file["path"] for file in shown}:
-            self._progress.remove_task(self._files.pop(path))
-        for file in shown:
-            name = file["path"].rpartition("/")[2]
-            if file["path"] not in self._files:
-                self._files[file["path"]] = self._progress.add_task("", total=file["size_bytes"])
-            self._progress.update(
-                self._files[file["path"]],
-                description=_short(f"  {name}", width),
-                completed=file.get("downloaded_bytes", 0),
-                tail="",
-            )
+    with bars(console) as shown:
+        yield shown.show
 
 
 class _Lines:
@@ -122,26 +64,5 @@ class _Lines:
             return
         self._last, self._next = state, time.monotonic() + _LINE_EVERY
         done, total = words.size(job["downloaded_bytes"]), words.size(job["total_size_bytes"])
-        self._console.print(f"{job['model']}: {done} of {total}  {_tail(job)}".rstrip(), markup=False, soft_wrap=True)
-
-
-def _is_under_way(file: dict[str, Any]) -> bool:
-    return bool(0 < file.get("downloaded_bytes", 0) < file["size_bytes"] or file.get("connections"))
-
-
-def _tail(job: Job) -> str:
-    if job["status"] != "downloading":
-        return str(job["status"])
-    rate = job.get("bytes_per_second", 0.0)
-    if job["phase"] != "transferring" or rate <= 0:
-        return str(job["phase"])
-    left = (job["total_size_bytes"] - job["downloaded_bytes"]) / rate
-    return f"{words.speed(rate)}  {words.duration(left)} left"
-
-
-def _short(text: str, width: int) -> str:
-    """Cut inside: the end of a file name tells most (`-00001-of-00003.gguf`), its beginning the rest."""
-    if len(text) <= width:
-        return text.ljust(width)
-    tail = min(width - 4, max(20, width * 2 // 3))
-    return f"{text[: width - 1 - tail]}…{text[-tail:]}"
+        line = f"{job['model']}: {done} of {total}  {words.tail(job)}"
+        self._console.print(line.rstrip(), markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
-"""Numbers as people read them. Units are of 1000, as in `lms` and on the label of a disk."""
+"""Numbers, and how a job goes, as people read them. Units are of 1000, as in `lms` and on the label of a disk."""
 
 import math
+from typing import Any
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -31,3 +32,14 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600}h"
+
+
+def tail(job: dict[str, Any]) -> str:
+    """Speed and time left, or where nothing moves the phase or the end."""
+    if job["status"] != "downloading":
+        return str(job["status"])
+    rate = job.get("bytes_per_second", 0.0)
+    if job["phase"] != "transferring" or rate <= 0:
+        return str(job["phase"])
+    left = (job["total_size_bytes"] - job["downloaded_bytes"]) / rate
+    return f"{speed(rate)}  {duration(left)} left"

@@ -1,7 +1,7 @@
 """Control calls: small answers over HTTP, bounded in size, time, redirects and tries. Bytes of models go another way.
 
-`httpx2` costs 0.09 s to import, so it is imported with the first request. Proxies, `SSL_CERT_FILE` and the system's
-certificates are its defaults (`trust_env`).
+`httpx2` costs 0.05 s to import, so it is imported with the first request. Proxies, `SSL_CERT_FILE` and the system's
+certificates are its defaults (`trust_env`); reading the certificates takes as long again, so only https does.
 """
 
 import ipaddress
@@ -92,21 +92,21 @@ class _Interrupted(Exception):
 
 
 class Web:
-    """One client for all control calls. Threads may share it."""
+    """One client for all control calls of a scheme. Threads may share it."""
 
-    def __init__(self, timing: Timing | None = None, connect: "Callable[[], httpx2.Client] | None" = None) -> None:
-        """`connect` makes the client that talks to the network; by default one that heeds the environment."""
+    def __init__(self, timing: Timing | None = None, connect: "Callable[[str], httpx2.Client] | None" = None) -> None:
+        """`connect` makes the client for a scheme, `http` or `https`; by default one that heeds the environment."""
         self._timing = timing or Timing()
         self._connect = connect or _new_client
-        self._client: httpx2.Client | None = None
+        self._clients: dict[str, httpx2.Client] = {}
         self._lock = threading.Lock()
         self._pace: dict[tuple[str, str, int | None], float] = {}
 
     def close(self) -> None:
         """Let the connections go; the next request opens new ones."""
         with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
+            clients, self._clients = self._clients, {}
+        for client in clients.values():
             client.close()
 
     def get_json(self, url: str, *, token: str | None = None, limit: int = 4 * MIB) -> Any:
@@ -168,7 +168,7 @@ class Web:
         headers = {**ask.headers, **({"Authorization": f"Bearer {token}"} if token else {})}
         deadline = self._timing.monotonic() + _WHOLE_SECONDS
         try:
-            with self._connected().stream("GET", url, headers=headers) as response:
+            with self._connected(urlsplit(url).scheme).stream("GET", url, headers=headers) as response:
                 public = _is_public(response)
                 body = b"".join(self._bounded(response, ask.limit, deadline)) if ask.limit else b""
                 reply = Reply(response.status_code, dict(response.headers), body, url)
@@ -191,19 +191,22 @@ class Web:
                 raise _Interrupted(_unreachable(str(response.url), f"took more than {_WHOLE_SECONDS:.0f} s to answer"))
             yield block
 
-    def _connected(self) -> "httpx2.Client":
+    def _connected(self, scheme: str) -> "httpx2.Client":
         with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+            if scheme not in self._clients:
+                self._clients[scheme] = self._connect(scheme)
+            return self._clients[scheme]
 
 
-def _new_client() -> "httpx2.Client":
+def _new_client(scheme: str) -> "httpx2.Client":
     import httpx2
 
     timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+    headers = {"User-Agent": f"windlass/{__version__}"}
+    # Plain http needs nobody's certificate: a context that trusts none is made at once, and opens nothing to anyone.
+    verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if scheme == "http" else True
     try:
-        return httpx2.Client(timeout=timeout, headers={"User-Agent": f"windlass/{__version__}"}, follow_redirects=False)
+        return httpx2.Client(timeout=timeout, headers=headers, verify=verify, follow_redirects=False)
     except (OSError, ssl.SSLError) as error:
         raise TLSFailure(
             f"The certificates cannot be read: {error}.", hint="SSL_CERT_FILE must name a file in PEM form."
