@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha1
@@ -12,20 +12,18 @@ from typing import Any
 import pytest
 
 from a_network import Answers
+from pulling import ENDPOINT, bring, left_over, means_of, seen
 from sample import MODEL_YAML, entry, file_of, manifest_of
 from windlass.errors import ChecksumMismatch, Stopped, WindlassError
 from windlass.jobs.states import Phase
-from windlass.library.receipts import Receipt
+from windlass.library.arrivals import Arrival
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Digest, Manifest, ManifestFile
-from windlass.pull import Means, Progress, discard_partials, hand_over, partial_names, progress_of, pull
+from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of, pull
 from windlass.transfer.network import Request
-from windlass.transfer.partial import open_partial, read_seal
-from windlass.transfer.retry import Persistence
-from windlass.transfer.target import Tools
+from windlass.transfer.partial import open_partial
 
 SHARDS = {f"Qwen3-8B-Q4_K_M-0000{n}-of-00003.gguf": b"GGUF" + bytes([n]) * 5000 for n in (1, 2, 3)}
-ENDPOINT = "http://hub.test"
 
 
 class Watched(Shelf):
@@ -33,11 +31,11 @@ class Watched(Shelf):
 
     whole_at_first: set[str] | None = None
 
-    def publish(self, partial: Path, file: ManifestFile, receipt: Receipt) -> Receipt:
+    def publish(self, arrivals: Sequence[Arrival]) -> None:
         if self.whole_at_first is None:
             found = (self.private_dir / "partial").glob("*.part")
-            self.whole_at_first = {path.stem for path in found if read_seal(path)}
-        return super().publish(partial, file, receipt)
+            self.whole_at_first = {path.stem for path in found if path.read_bytes() in SHARDS.values()}
+        super().publish(arrivals)
 
 
 @pytest.fixture
@@ -57,11 +55,6 @@ def means(shelf: Watched, threads: ThreadPoolExecutor) -> Means:
     return means_of(shelf, threads, Answers(SHARDS))
 
 
-def means_of(shelf: Shelf, threads: ThreadPoolExecutor, network: Answers) -> Means:
-    tools = Tools(network, threads, lambda: 0.0, lambda: 0.0, lambda: 4, persistence=Persistence(failures=1, seconds=0))
-    return Means(shelf, tools, ENDPOINT, lambda: 1_760_000_000.0, lambda: {"Authorization": "Bearer hf_x"})
-
-
 def network_of(means: Means) -> Answers:
     assert isinstance(means.tools.network, Answers)
     return means.tools.network
@@ -71,27 +64,11 @@ def shards(**more: Any) -> Manifest:
     return manifest_of(*(file_of(content, path) for path, content in SHARDS.items()), **more)
 
 
-def bring(manifest: Manifest, means: Means) -> Progress:
-    progress = progress_of(manifest, means.shelf)
-    asyncio.run(pull(manifest, means, progress))
-    return progress
-
-
 def put(shelf: Shelf, files: Mapping[str, bytes]) -> None:
     for path, content in files.items():
         place = shelf.models_dir / "unsloth/Qwen3-8B-GGUF" / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
-
-
-def seen(shelf: Shelf) -> dict[str, bytes]:
-    """Every file that others see, by its name."""
-    found = [path for path in shelf.models_dir.rglob("*") if path.is_file()]
-    return {path.name: path.read_bytes() for path in found if ".windlass" not in path.parts}
-
-
-def left_over(shelf: Shelf) -> list[str]:
-    return sorted(path.name for path in (shelf.private_dir / "partial").glob("*"))
 
 
 def test_a_model_comes_in_whole(means: Means, shelf: Watched) -> None:
@@ -284,17 +261,17 @@ def test_a_pull_may_be_cancelled_while_bytes_come(means: Means, shelf: Watched, 
 
 
 def test_a_cancelled_pull_does_not_leave_its_publishing_half_way(means: Means, shelf: Watched) -> None:
-    """Cancelled between the first name and the last, it ends only when the model is whole, and not with some of it."""
+    """Cancelled when it publishes already, it ends only when the model is whole, and not with some of it."""
 
     async def cancelled() -> None:
         task = asyncio.create_task(pull(shards(), means, progress_of(shards(), shelf)))
         loop, publish, go_on = asyncio.get_running_loop(), shelf.publish, threading.Event()
 
-        def cancel_then_publish(partial: Path, file: ManifestFile, receipt: Receipt) -> Receipt:
+        def cancel_then_publish(arrivals: Sequence[Arrival]) -> None:
             loop.call_soon_threadsafe(task.cancel)
             loop.call_soon_threadsafe(lambda: loop.call_soon(go_on.set))
             go_on.wait()
-            return publish(partial, file, receipt)
+            publish(arrivals)
 
         shelf.publish = cancel_then_publish  # type: ignore[method-assign]
         with pytest.raises(asyncio.CancelledError):

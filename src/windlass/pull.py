@@ -6,9 +6,10 @@ goes on where this one stopped.
 """
 
 import asyncio
+import resource
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,17 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from windlass.jobs.states import Phase
+from windlass.library.arrivals import Arrival
 from windlass.library.digests import ShouldStop
 from windlass.library.receipts import Receipt, timestamp
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
 from windlass.transfer.meter import Meter
-from windlass.transfer.partial import claimed, clear, discard, kept_bytes
+from windlass.transfer.partial import claimed, clear, discard, exists, kept_bytes
 from windlass.transfer.target import Staged, Target, Tools
+
+_MOST_AT_ONCE = 512  # files that are published together; more would save nothing
 
 T = TypeVar("T")
 
@@ -106,10 +110,14 @@ def publish_model(manifest: Manifest, shelf: Shelf) -> None:
 async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[ManifestFile]:
     """What is to be fetched. A file of the right size that nobody has verified is hashed first: it may be the one."""
     progress.phase = Phase.VERIFYING
+    return await _on_thread(partial(_missing, manifest, means.shelf, progress))
+
+
+def _missing(manifest: Manifest, shelf: Shelf, progress: Progress, should_stop: ShouldStop) -> list[ManifestFile]:
     missing = []
     for file in manifest.files:
         meter = progress.files[file.shelf_path]
-        if await _on_thread(partial(_is_here, file, means.shelf, meter)):
+        if _is_here(file, shelf, meter, should_stop):
             meter.kept = meter.checked = file.size
         else:
             missing.append(file)
@@ -163,33 +171,60 @@ def _target(file: ManifestFile, means: Means | None = None) -> Target:
 
 
 def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: Means, _stop: ShouldStop) -> bool:
-    """Give all files their final names, in one go, so that a model is not seen before it is whole.
+    """Give all files their final names, so that a model is not seen before it is whole.
 
     False where a file is neither here any more nor on the shelf. A partial that is gone is most often there: two jobs
     may wait for the same projector, and the one that was first has published it.
     """
-    for file, whole in staged.items():
-        with claimed(whole.path) as ours:
-            if ours:
-                _publish_file(file, whole, means)
-            elif means.shelf.state_of(file) is not State.PRESENT:
-                return False
+    now = timestamp(means.clock())
+    arrivals = [_arrival(file, whole, means.endpoint, now) for file, whole in staged.items()]
+    # In the order of their names, which is the same for every job: two that hold some of each other's would wait for
+    # ever. Each once: whoever claims a partial a second time waits for himself.
+    arrivals = [arrival for _, arrival in sorted({arrival.partial: arrival for arrival in arrivals}.items())]
+    size = _at_once()
+    groups = (arrivals[start : start + size] for start in range(0, len(arrivals), size))
+    if not all(_publish_group(group, means.shelf) for group in groups):
+        return False
     publish_model(manifest, means.shelf)
     return True
 
 
-def _publish_file(file: ManifestFile, whole: Staged, means: Means) -> None:
-    now = timestamp(means.clock())
-    receipt = Receipt.of(file, source=means.endpoint, verified_at=now, chunks=whole.seal.chunks)
-    means.shelf.publish(whole.path, file, receipt)
-    clear(whole.path.parent, whole.path.stem)
+def _at_once() -> int:
+    """How many files to publish together: each is an open descriptor meanwhile, and other jobs need some as well."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_AT_ONCE if allowed == resource.RLIM_INFINITY else max(1, min(_MOST_AT_ONCE, allowed // 8))
+
+
+def _arrival(file: ManifestFile, whole: Staged, source: str, verified_at: str) -> Arrival:
+    receipt = Receipt.of(file, source=source, verified_at=verified_at, chunks=whole.seal.chunks)
+    return Arrival(whole.path, file, receipt)
+
+
+def _publish_group(group: Sequence[Arrival], shelf: Shelf) -> bool:
+    """Publish those that are still here; False, and none of them, where one is neither here nor on the shelf."""
+    ours = []
+    with ExitStack() as claims:
+        for arrival in group:
+            if claims.enter_context(claimed(arrival.partial)):
+                ours.append(arrival)
+            elif shelf.state_of(arrival.file) is not State.PRESENT:
+                return False
+        try:
+            shelf.publish(ours)
+        finally:
+            for arrival in ours:  # those that have their names, though a later one was refused
+                if not arrival.partial.exists():
+                    clear(arrival.partial.parent, arrival.partial.stem)
+    return True
 
 
 def _meter(file: ManifestFile, shelf: Shelf) -> Meter:
     if shelf.state_of(file) is State.PRESENT:
         return Meter(file.size, kept=file.size, checked=file.size)
-    target = _target(file)
-    return Meter(file.size, kept=kept_bytes(_partials(shelf), target.partial_name, target.identity, file.size))
+    target, folder = _target(file), _partials(shelf)
+    if not exists(folder, target.partial_name):
+        return Meter(file.size)
+    return Meter(file.size, kept=kept_bytes(folder, target.partial_name, target.identity, file.size))
 
 
 def _partials(shelf: Shelf) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from windlass.library.arrivals import Arrival
 from windlass.library.receipts import Receipt
 from windlass.library.shelf import Shelf
 from windlass.manifest import Digest, Manifest, ManifestFile
@@ -46,11 +47,17 @@ def manifest_of(*files: ManifestFile, **more: Any) -> Manifest:
     return Manifest(**(values | more), files=files)
 
 
+def arrival(shelf: Shelf, file: ManifestFile, content: bytes) -> Arrival:
+    """A partial of that content, which waits for its name."""
+    path = shelf.private_dir / "partial" / hashlib.sha256(file.shelf_path.encode()).hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return Arrival(path, file, Receipt.of(file, source="https://hub.example", verified_at="2026-01-01T00:00:00.000Z"))
+
+
 def bring(shelf: Shelf, file: ManifestFile, content: bytes) -> Receipt:
     """Publish a file as a pull does."""
-    partial = shelf.private_dir / "partial"
-    partial.parent.mkdir(exist_ok=True)
-    partial.write_bytes(content)
-    return shelf.publish(
-        partial, file, Receipt.of(file, source="https://hub.example", verified_at="2026-01-01T00:00:00.000Z")
-    )
+    shelf.publish([arrival(shelf, file, content)])
+    receipt = shelf.receipts.read(file.shelf_path)
+    assert receipt
+    return receipt

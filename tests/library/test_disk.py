@@ -1,5 +1,6 @@
 """Writing: all or nothing, never outside, and what the operating system says in our words."""
 
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from windlass.errors import InsufficientStorage, StorageUnavailable, WindlassError
-from windlass.library.disk import folder_below, storage_errors, sync_folder, write_atomically
+from windlass.library.disk import folder_below, storage_errors, sync_files, sync_folder, write_atomically, write_soon
 
 
 def test_text_is_written_whole(tmp_path: Path) -> None:
@@ -29,6 +30,51 @@ def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
         write_atomically(tmp_path / "folder", "x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
     assert path.read_text() == "old"
+
+
+def test_a_text_that_may_come_later_is_whole_too(tmp_path: Path) -> None:
+    """It replaces the old one, or fails and leaves the old one alone; only the sync is left to the caller."""
+    path = tmp_path / "a.json"
+    write_soon(path, "old")
+    write_soon(path, "new ü")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_soon(tmp_path / "folder", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
+    assert path.read_text("utf-8") == "new ü"
+
+
+@pytest.mark.parametrize("number", [0, 1, 4, 5, 100])
+@pytest.mark.parametrize("system", [ctypes.CDLL(None), object()])
+def test_each_of_many_files_is_synced_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, system: object
+) -> None:
+    """One or many, and also where the system has no call that begins to write."""
+    paths = [tmp_path / str(name) for name in range(number)]
+    for path in paths:
+        path.write_bytes(b"x")
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: system)
+    sync_files(paths)
+    assert sorted(synced) == sorted(path.stat().st_ino for path in paths)
+
+
+@pytest.mark.parametrize("number", [0, 3, 50, 99])
+def test_a_sync_that_fails_is_heard_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Of a hundred files, on whichever thread."""
+    paths = [tmp_path / str(name) for name in range(100)]
+    for path in paths:
+        path.write_bytes(b"x")
+    bad = paths[number].stat().st_ino
+
+    def fsync(handle: int) -> None:
+        if os.fstat(handle).st_ino == bad:
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        sync_files(paths)
 
 
 def test_folders_are_made_below_the_root(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from library.shelving import Put, bring, file_of, manifest_of
+from library.shelving import Put, arrival, bring, file_of, manifest_of
 from windlass.errors import ChecksumMismatch, Stopped, StorageUnavailable
+from windlass.library.arrivals import Arrival
 from windlass.library.digests import digest_file
 from windlass.library.receipts import CHUNK_SIZE, Receipt
 from windlass.library.shelf import Shelf, State, judge
@@ -51,7 +52,7 @@ def test_publish(shelf: Shelf) -> None:
     assert receipt.mtime_ns == place.stat().st_mtime_ns
     assert receipt.mtime_ns % 2_000_000_000 == 0  # FAT keeps no finer time
     assert shelf.state_of(file) is State.PRESENT
-    assert [p.name for p in shelf.private_dir.iterdir()] == ["receipts"]
+    assert [p.name for p in shelf.private_dir.rglob("*") if p.is_file()] == ["M.gguf.json"]
 
 
 def test_publish_replaces_what_was_there(shelf: Shelf, put: Put, tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_publish_never_leaves_the_models_folder(shelf: Shelf, tmp_path: Path) ->
     with pytest.raises(StorageUnavailable, match="outside"):
         bring(shelf, FILE, b"abc")
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    assert (shelf.private_dir / "partial").exists()
+    assert len(list((shelf.private_dir / "partial").iterdir())) == 1
 
 
 @pytest.mark.parametrize("repo", [".windlass/receipts", ".windlass/models"])
@@ -105,16 +106,16 @@ def test_publish_with_a_file_in_the_way(shelf: Shelf, put: Put) -> None:
         bring(shelf, FILE, b"abc")
 
 
-def test_a_publish_that_fails_leaves_the_partial_as_it_was(shelf: Shelf, tmp_path: Path) -> None:
+def test_a_publish_that_fails_leaves_the_partial_as_it_was(shelf: Shelf) -> None:
     """Whoever fetched the partial knows it again by its size and time: nothing need be fetched twice."""
     (shelf.private_dir / "receipts/owner").mkdir(parents=True)
     (shelf.private_dir / "receipts/owner/M-GGUF").write_bytes(b"in the way")
-    partial = tmp_path / "partial"
-    partial.write_bytes(b"abc")
-    before = partial.stat()
+    whole = arrival(shelf, FILE, b"abc")
+    before = whole.partial.stat()
     with pytest.raises(StorageUnavailable):
-        shelf.publish(partial, FILE, SAME)
-    assert (partial.stat().st_size, partial.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        shelf.publish([whole])
+    after = whole.partial.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     assert shelf.state_of(FILE) is State.ABSENT
 
 
@@ -131,7 +132,7 @@ def test_publish_without_a_models_folder(shelf: Shelf, tmp_path: Path) -> None:
     partial.write_bytes(b"abc")
     shelf.models_dir.rmdir()
     with pytest.raises(StorageUnavailable, match="No such file"):
-        shelf.publish(partial, FILE, SAME)
+        shelf.publish([Arrival(partial, FILE, SAME)])
     assert not shelf.models_dir.exists()
 
 

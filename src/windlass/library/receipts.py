@@ -7,13 +7,13 @@ that cannot be read counts as none: the file is then hashed again, which is slow
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from windlass.library.disk import PRIVATE, folder_below, write_atomically
+from windlass.library.disk import PRIVATE, folder_below, write_atomically, write_soon
 from windlass.manifest import Digest, Manifest, ManifestFile
 
 CHUNK_SIZE = 16 * 1024 * 1024
@@ -64,6 +64,9 @@ class Receipt:
         return (self.size, self.mtime_ns) == (size, mtime_ns)
 
 
+_FIELDS = tuple(field.name for field in fields(Receipt))
+
+
 @dataclass(frozen=True, slots=True)
 class ModelReceipt:
     """One model that was brought in whole: its manifest, when, and the catalog's `metadataOverrides` as they were."""
@@ -103,7 +106,23 @@ class Receipts:
         Raises:
             OSError, StorageUnavailable: as `disk.folder_below` and `disk.write_atomically` have it.
         """
-        self._store(self.path(shelf_path), {**asdict(receipt), "chunk_size": CHUNK_SIZE})
+        folder = folder_below(self.models_dir, _folder_of(shelf_path))
+        write_atomically(folder / _name_of(shelf_path), _dump(receipt))
+
+    def write_soon(self, shelf_path: str, receipt: Receipt, below: Callable[[str], Path]) -> Path:
+        """Keep the receipt, durably only once its path, which is answered, and the folder there have been synced.
+
+        Args:
+            shelf_path: the file's.
+            receipt: what it was found to be.
+            below: `disk.folder_below` the models folder, perhaps with a memory.
+
+        Raises:
+            OSError, StorageUnavailable: as `below` and `disk.write_soon` have it.
+        """
+        path = below(_folder_of(shelf_path)) / _name_of(shelf_path)
+        write_soon(path, _dump(receipt))
+        return path
 
     def forget(self, shelf_path: str) -> None:
         """Drop the file's receipt, if there is one."""
@@ -112,17 +131,34 @@ class Receipts:
     def write_model(self, receipt: ModelReceipt) -> None:
         """Keep the model's receipt, durably; raises as `write` does."""
         # The manifest in its own text, so that only `Manifest` knows how it is read back.
-        value = {**asdict(receipt), "manifest": receipt.manifest.to_json()}
-        self._store(self.models_folder / f"{slug(receipt.manifest.key)}.json", value)
+        value = {"manifest": receipt.manifest.to_json(), "finished_at": receipt.finished_at}
+        folder = folder_below(self.models_dir, f"{PRIVATE}/models")
+        text = _text({**value, "overrides": dict(receipt.overrides)})
+        write_atomically(folder / f"{slug(receipt.manifest.key)}.json", text)
 
     def forget_model(self, manifest: Manifest) -> None:
         """Drop the model's receipt, if there is one."""
         (self.models_folder / f"{slug(manifest.key)}.json").unlink(missing_ok=True)
 
-    def _store(self, path: Path, value: dict[str, Any]) -> None:
-        folder = folder_below(self.models_dir, path.parent.relative_to(self.models_dir).as_posix())
-        text = json.dumps({"version": VERSION, **value}, separators=(",", ":"))
-        write_atomically(folder / path.name, text)
+
+def _folder_of(shelf_path: str) -> str:
+    """The folder of a file's receipt, below the models folder."""
+    return f"{PRIVATE}/receipts/{shelf_path.rpartition('/')[0]}"
+
+
+def _name_of(shelf_path: str) -> str:
+    return f"{shelf_path.rpartition('/')[2]}.json"
+
+
+def _dump(receipt: Receipt) -> str:
+    # Not `asdict`, which copies the value of every field: 1,500 receipts are to be written while somebody waits.
+    values = {name: getattr(receipt, name) for name in _FIELDS}
+    digest = {"algorithm": receipt.digest.algorithm, "hex": receipt.digest.hex}
+    return _text({**values, "digest": digest, "chunk_size": CHUNK_SIZE})
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return json.dumps({"version": VERSION, **value}, separators=(",", ":"))
 
 
 def read_model(path: Path) -> ModelReceipt | None:

@@ -3,26 +3,23 @@
 Nothing partial is ever seen under a final name: a file and its receipt are on the disk before it is renamed there.
 """
 
-import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from windlass.errors import ChecksumMismatch, StorageUnavailable
+from windlass.library.arrivals import Arrival, Publisher
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
-from windlass.library.disk import PRIVATE, folder_below, storage_errors, sync_file, sync_folder, write_atomically
+from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
 from windlass.library.facts import Model
 from windlass.library.inventory import Inventory
 from windlass.library.keys import find
 from windlass.library.receipts import ModelReceipt, Receipt, Receipts, timestamp
 from windlass.library.stock import Oddity
 from windlass.manifest import CatalogEntry, Manifest, ManifestFile
-
-_COARSE = 2_000_000_000  # nanoseconds
 
 
 class State(StrEnum):
@@ -114,46 +111,17 @@ class Shelf:
             self.receipts.write(file.shelf_path, receipt)
         return True
 
-    def publish(self, partial: Path, file: ManifestFile, receipt: Receipt) -> Receipt:
-        """Give a verified partial its final name, durably, with its receipt.
+    def publish(self, arrivals: Sequence[Arrival]) -> None:
+        """Give verified partials their final names, durably, with their receipts, all in one go.
 
-        Args:
-            partial: whole, verified and closed, on the same filesystem as the shelf.
-            file: what it is.
-            receipt: from `Receipt.of`; the file's time is filled in here.
-
-        Returns:
-            The receipt as it was kept.
+        A crash or a refusal half way leaves each of them either published or as it was, to be published again.
 
         Raises:
-            ChecksumMismatch: the partial is not of the file's size.
+            ChecksumMismatch: a partial is not of its file's size.
             InsufficientStorage: the disk is full.
             StorageUnavailable: a folder stands in the way, a link leads out of the models folder, or the disk refuses.
         """
-        final = self.path_of(file)
-        with storage_errors(f"putting {final} in its place", self.models_dir, file.size):
-            parent = PurePosixPath(file.shelf_path).parent.as_posix()
-            place = folder_below(self.models_dir, parent) / final.name
-            if place.is_relative_to(os.path.realpath(self.private_dir)):
-                raise StorageUnavailable(f"{place} is where Windlass keeps its own files, so no model goes there.")
-            found = partial.stat()
-            if found.st_size != file.size:
-                raise ChecksumMismatch(f"{partial} has {found.st_size} bytes, not the {file.size} of {file.path}.")
-            if place.is_dir() and not place.is_symlink():
-                raise StorageUnavailable(f"A folder stands where {final} should be.", hint="Move it away.")
-            sync_file(partial)
-            # A time that every filesystem can keep, FAT with its two seconds too: else all receipts of an external disk
-            # would be void once it is plugged in again.
-            mtime_ns = found.st_mtime_ns // _COARSE * _COARSE
-            receipt = replace(receipt, mtime_ns=mtime_ns)
-            # The receipt first: a crash in between leaves one that agrees with nothing, which does no harm. The other
-            # way round leaves a file without one, to be hashed again. The partial itself stays as it is, time and all,
-            # until the rename: whoever fetched it knows it by that, should anything here fail.
-            self.receipts.write(file.shelf_path, receipt)
-            partial.replace(place)
-            os.utime(place, ns=(mtime_ns, mtime_ns))
-            sync_folder(place.parent)
-        return receipt
+        Publisher(self.receipts).publish(arrivals)
 
     def publish_catalog(self, entry: CatalogEntry) -> None:
         """Write a catalog model's two texts to `<lmstudio home>/hub/models/<owner>/<name>/`.
