@@ -66,6 +66,11 @@ def hold_head(gate: threading.Event) -> Fault:
     return _sent(before=gate)
 
 
+def slow_head(pause: float) -> Fault:
+    """The status line and each header come `pause` seconds after the one before."""
+    return _sent(head_pause=pause)
+
+
 def silence() -> Fault:
     """The request is read and never answered."""
     return _sent(head=False, then="wait")

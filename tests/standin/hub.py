@@ -157,6 +157,15 @@ class Hub:
         with self._lock:
             self._rules += [Rule(kind, fault, path, times) for fault in faults]
 
+    @property
+    def to_come(self) -> list[str]:
+        """The kinds of requests whose faults have not all happened yet; a test that expects none proves that they did.
+
+        Those that happen always are not waited for.
+        """
+        with self._lock:
+            return [rule.kind for rule in self._rules if 0 < rule.times < ALWAYS]
+
     def behave(self) -> None:
         """Forget every rule."""
         with self._lock:

@@ -357,6 +357,35 @@ def test_a_hub_that_is_down_refuses_and_comes_back(repo: Hub) -> None:
     assert get(f"{repo.url}/api/models/Acme/Rocket-GGUF").status == 200
 
 
+def test_a_head_that_is_slow_comes_line_by_line(repo: Hub) -> None:
+    """Each line after its pause; in the end the answer is right."""
+    repo.misbehave("cdn", faults.slow_head(pause=0.01))
+    parts = urlsplit(resolve(repo))
+    with socket.create_connection(("127.0.0.1", repo.cdn.port)) as client:
+        client.sendall(f"GET {parts.path}?{parts.query} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+        assert client.recv(1000) == b"HTTP/1.1 200 OK\r\n"
+        received, error = drain(client)
+    assert received.endswith(b"\r\n\r\n" + DATA)
+    assert error is None
+
+
+def test_connections_that_are_muted_stay_open_and_say_nothing(repo: Hub) -> None:
+    """In the middle of a body and at the next request; a new connection is served as ever."""
+    gate = threading.Event()
+    repo.misbehave("cdn", faults.hold(gate, after=5))
+    parts = urlsplit(resolve(repo))
+    asking = f"GET {parts.path}?{parts.query} HTTP/1.1\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", repo.cdn.port), timeout=0.1) as client:
+        client.sendall(asking)
+        while not client.recv(10_000).endswith(DATA[:5]):
+            pass
+        repo.cdn.mute()
+        gate.set()
+        client.sendall(asking)
+        assert drain(client) == (b"", TimeoutError)
+        assert fetch(repo).body == DATA
+
+
 def test_an_endless_answer_has_no_end(repo: Hub) -> None:
     """The array goes on for as long as the client reads."""
     repo.misbehave("tree", faults.endless_json())

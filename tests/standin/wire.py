@@ -60,6 +60,7 @@ class Manner:
     rate: int | None = None  # bytes of body per second
     block: int = BLOCK
     pause: float = 0.0  # seconds between blocks, until `gate` opens
+    head_pause: float = 0.0  # seconds before each line of the head
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ class Server:
         self.connections = 0
         self.peak = 0  # most bodies under way at once
         self._under_way = 0
+        self._mute = 0  # connections up to this number say nothing any more
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
@@ -130,6 +132,11 @@ class Server:
 
     def accept_again(self) -> None:
         self._listener = self._listen(self.port)
+
+    def mute(self) -> None:
+        """Every connection there is falls silent and stays open, as after the client's sleep; new ones are served."""
+        with self._lock:
+            self._mute = self.connections
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
@@ -183,11 +190,12 @@ class Server:
 
     def _send(self, connection: socket.socket, reply: Reply, exchange: Exchange) -> None:
         manner = reply.manner
+        self._stay_mute(exchange)
         if manner.before:
             self._wait(manner.before)
         if not manner.head:
             self._end(manner)
-        connection.sendall(head(reply))
+        self._send_head(connection, reply)
         if exchange.request.method != "HEAD" and reply.status not in {204, 304}:
             with self._counted():
                 self._send_body(connection, reply, exchange)
@@ -209,6 +217,7 @@ class Server:
         while exchange.sent < size:
             if exchange.sent == manner.after:
                 self._end(manner)
+            self._stay_mute(exchange)
             until = manner.after if manner.after is not None and manner.after > exchange.sent else size
             data = reply.body.read(exchange.sent, min(self._block(manner), until - exchange.sent))
             framed = b"%x\r\n%b\r\n" % (len(data), data) if manner.framing == "chunked" else data
@@ -224,6 +233,16 @@ class Server:
             connection.sendall(b"0\r\n\r\n")
         elif manner.framing == "close":
             raise Cut("fin")
+
+    def _send_head(self, connection: socket.socket, reply: Reply) -> None:
+        pause = reply.manner.head_pause
+        for part in head(reply).splitlines(keepends=True) if pause else [head(reply)]:
+            self._closing.wait(pause)
+            connection.sendall(part)
+
+    def _stay_mute(self, exchange: Exchange) -> None:
+        if exchange.request.connection <= self._mute:
+            self._wait(threading.Event())
 
     def _block(self, manner: Manner) -> int:
         if manner.rate:  # 20 blocks a second keep a slow body even

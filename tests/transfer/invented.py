@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,10 +114,14 @@ def target_of(content: bytes, *, name: str = "owner/repo/model.gguf", **changed:
     return replace(target, **changed) if changed else target
 
 
-def tools(network: Any, *, connections: int = 4, chance: float = 0.5, **more: Any) -> Tools:
-    """Tools in virtual time: no threads, fixed chance."""
+def tools(
+    network: Any, *, connections: int = 4, chance: float = 0.5, threads: Executor | None = None, **more: Any
+) -> Tools:
+    """Tools in virtual time: no threads, or all in one place, and fixed chance."""
+    workers = threads or Inline()
     defaults: dict[str, Any] = {
-        "threads": Inline(),
+        "threads": workers,
+        "one_thread": lambda: workers,
         "chance": lambda: chance,
         "wall_clock": lambda: 1_000_000.0,
         "connections": lambda: connections,

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +156,7 @@ def test_a_stop_waits_for_the_thread_that_has_the_file(tmp_path: Path, way: Way)
     path = tmp_path / f"{target.partial_name}.part"
 
     async def stop() -> None:
-        using = replace(tools(Server(b"x" * 10)), threads=threads)
+        using = tools(Server(b"x" * 10), threads=threads)
         task = asyncio.create_task(way(target, tmp_path, using, Meter(10)))
         while not threads.begun.is_set():
             await asyncio.sleep(0.001)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import itertools
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -18,12 +19,14 @@ from transfer.bringing import CONTENT
 from transfer.invented import Server, target_of, tools
 from transfer.virtual_time import run
 from windlass.errors import InsufficientStorage
+from windlass.transfer import buffers
 from windlass.transfer import writing as writings
 from windlass.transfer.fetch import fetch
 from windlass.transfer.ledger import Piece, parse
 from windlass.transfer.meter import Meter
 from windlass.transfer.partial import Partial, disk_error
 from windlass.transfer.target import Target
+from windlass.transfer.throttle import Throttle
 from windlass.transfer.writing import Writing
 
 pytestmark = pytest.mark.usefixtures("small_chunks", "small_batches")
@@ -33,9 +36,13 @@ BATCH = 100
 
 @pytest.fixture(scope="module")
 def small_batches() -> Iterator[None]:
-    """A batch is 100 bytes in place of 1 MiB."""
+    """A batch is 100 bytes in place of 1 MiB, and so is a buffer."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writings, "BATCH", BATCH)
+        patch.setattr(buffers, "_SIZE", BATCH)
+        patch.setattr(buffers, "_LEAST", 8)
+        patch.setattr(buffers, "_SIZE", BATCH)
+        patch.setattr(buffers, "_LEAST", 20)
         yield
 
 
@@ -150,7 +157,7 @@ def test_bytes_wait_until_there_is_a_batch() -> None:
         for at in range(0, BATCH - 1, 9):
             desk.add(at, b"x" * 9)
             assert desk.thread.waiting == []
-            assert desk.writing.room == BATCH - at - 9
+            assert desk.writing.added == at + 9
         desk.add(BATCH - 1, b"x")
         await desk.thread.step()
 
@@ -331,6 +338,47 @@ def _limited(monkeypatch: pytest.MonkeyPatch, good: int = 1 << 30) -> File:
 
     monkeypatch.setattr(Partial, "write", noted)
     return file
+
+
+class Whimsical(Slow):
+    """Threads that take a time for each write that nobody can foresee."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        super().__init__(0.0)
+        self._times = itertools.cycle(seconds)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        self._seconds = next(self._times)
+        return super().submit(fn, *args, **kwargs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    blocks=st.lists(st.integers(1, 150), min_size=1, max_size=8),
+    seconds=st.lists(st.sampled_from([0.0, 0.001, 0.05, 0.3, 2.0]), min_size=1, max_size=5),
+    connections=st.integers(1, 3),
+    limit=st.sampled_from([None, 1000, 100_000]),
+)
+def test_bytes_on_their_way_are_never_overwritten(
+    blocks: list[int], seconds: list[float], connections: int, limit: int | None
+) -> None:
+    """Whatever sizes they come in, and however long the disk takes for each write: right at once, all of them."""
+    sizes, content = itertools.cycle(blocks), bytes(n * n % 251 for n in range(3000))
+
+    class Uneven(Server):
+        async def _deliver(self, data: bytes, receiver: Any) -> None:
+            while data:
+                size = next(sizes)
+                await super()._deliver(data[:size], receiver)
+                data = data[size:]
+
+    server = Uneven(content, redirects=False, rate=5000, block=1000)
+    using = tools(server, connections=connections, threads=Whimsical(seconds), lane=Throttle(limit).lane())
+    target, meter = target_of(content), Meter(len(content))
+    with tempfile.TemporaryDirectory() as folder:
+        staged = run(fetch(target, Path(folder), using, meter))
+        assert staged.path.read_bytes() == content
+    assert meter.thrown_away == 0
 
 
 # The disk refuses

@@ -41,13 +41,15 @@ async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Sta
     if isinstance(found, Seal):
         seal = found
     else:
+        running = _Fetch(target, found, tools, meter)
         try:
-            seal = await _Fetch(target, found, tools, meter).run()
+            seal = await running.run()
         except ChecksumMismatch:
             partials.discard(folder, target.partial_name)
             meter.kept = meter.checked = 0
             raise
         finally:
+            running.close()
             found.close()
     meter.kept = meter.checked = target.size
     return Staged(folder / f"{target.partial_name}.part", seal)
@@ -95,6 +97,7 @@ class _Fetch:
         self._tools = tools
         self._meter = meter
         self._source = Source(target, tools)
+        self._writer = tools.one_thread()
         self._crew: set[asyncio.Task[None]] = set()
         self._crew_size = CrewSize(tools.connections())
         self._unsynced = 0
@@ -117,6 +120,10 @@ class _Fetch:
             raise mismatch(self._target.name, digest, self._target.digest)
         seal: Seal = await in_thread(self._tools.threads, self._partial.seal, self._sha256, digest, self._chunks)
         return seal
+
+    def close(self) -> None:
+        """Let go of the thread that writes; it has nothing to do any more."""
+        self._writer.shutdown(wait=False)
 
     async def _bring_in(self) -> str:
         """All bytes on disk and digested; answers the digest."""
@@ -189,7 +196,7 @@ class _Fetch:
             segment = self._plan.take() if len(self._crew) <= self._wanted() else None
 
     async def _exchange(self, segment: Segment) -> Trouble | None:
-        writing = Writing(self._partial, self._tools.threads, self._closed)
+        writing = Writing(self._partial, self._writer, self._closed)
         run = Run(self, segment, writing, self._tools.lane)
         self._runs.add(run)
         self._meter.connections += 1

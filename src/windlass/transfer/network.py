@@ -19,6 +19,9 @@ class Request:
     `shared` lets it go over one connection with others at the same time, where the source can do that (HTTP/2): right
     for what is small and many, wrong for what should fill the line.
 
+    `fresh` wants a new connection: one that was kept may have died in the machine's sleep, and nobody knows until it is
+    asked and stays silent.
+
     `trusted` says that the address is the configured endpoint's own: any connected address will do. An address
     that came by a redirect is not trusted: the connection is refused when it leads to a private network.
     """
@@ -29,6 +32,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     trusted: bool = True
     shared: bool = False
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Protocol
 
+from windlass.transfer.buffers import Buffers
 from windlass.transfer.network import Head
 from windlass.transfer.reply import Accept, Asked, Verdict
 from windlass.transfer.segments import CHUNK, Segment
@@ -88,8 +89,8 @@ class Run:
         self._allowance = Allowance(lane)
         self._asked = self.ask(redirected=False)
         self._position = segment.position
-        self._held: list[bytes] = []
-        self._room = 0  # bytes that may be held before they must be looked at
+        self._buffers = Buffers(writing)
+        self._room = 0  # bytes that may be put into a buffer before they must be looked at
 
     def ask(self, *, redirected: bool) -> Asked:
         """What to ask for now: the segment as far as it reaches at this moment."""
@@ -108,7 +109,7 @@ class Run:
         size = len(data)
         if size < self._room:
             # The usual case, and all that is done 60,000 times a second at 1 GB/s: libcurl hands over 16 KiB at a time.
-            self._held.append(data)
+            self._buffers.put(data)
             self._room -= size
             return None
         held_back = self._hold()
@@ -137,27 +138,26 @@ class Run:
 
     def _hold(self) -> "asyncio.Future[Any] | None":
         self._settle()
-        return self.writing.behind or self._allowance.wait()
+        return self.writing.behind or self._buffers.make_space() or self._allowance.wait()
 
     def _accept(self, data: bytes) -> None:
-        self._held.append(data)
-        self._settle()
+        self._cut(memoryview(data))
         if self._enough or (self.segment.left == 0 and self.segment.end <= self._asked.last):
             raise Enough  # the second: a split has taken the rest of what was asked for
-        self._room = self._allowance.room(self.writing.room)
+        self._room = self._allowance.room(self._buffers.space)
 
     def _settle(self) -> None:
-        """Say of what is held where it belongs."""
-        held, self._held, self._room = self._held, [], 0
-        if not held:
+        """Say of what has been put into the buffer where it belongs."""
+        self._room = 0
+        self._cut(self._buffers.take())
+
+    def _cut(self, view: memoryview) -> None:
+        if not view:
             return
-        size = sum(map(len, held))
-        self._store.came(size)
-        self._allowance.take(size)
-        for part in held:
-            view = memoryview(part)
-            while view and not self._enough:
-                view = view[self._take(view) :]
+        self._store.came(len(view))
+        self._allowance.take(len(view))
+        while view and not self._enough:
+            view = view[self._take(view) :]
 
     def _take(self, view: memoryview) -> int:
         segment = self.segment

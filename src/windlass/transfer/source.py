@@ -33,7 +33,7 @@ class Asker(Receiver, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An exchange that did not bring what it should: why, how long (s) the source wants peace, and the error if it is final."""
+    """An exchange that fell short: why, how long (s) the source wants peace, and the error if it is final."""
 
     reason: str
     wait: float | None = None
@@ -59,6 +59,7 @@ class Source:
         self._failures = 0
         self._progress_at = 0.0
         self._failed_at = -math.inf
+        self._fresh = False  # whether to ask over a new connection
 
     @property
     def wants_peace(self) -> bool:
@@ -102,6 +103,7 @@ class Source:
     def progressed(self) -> None:
         """Bytes have come: what failed before is forgiven."""
         self._failures = 0
+        self._fresh = False
         self._progress_at = _now()
 
     async def peace(self) -> None:
@@ -127,6 +129,7 @@ class Source:
             # The first one; or the clock went on while nothing else could, and the connections died of that.
             self.progressed()
         self._failures += 1
+        self._fresh = trouble.cause is not None
         persistence = self._tools.persistence
         if trouble.refusal and (not self.met or self._failures >= persistence.failures):
             raise trouble.refusal
@@ -144,10 +147,8 @@ class Source:
 
     async def _request(self, run: Asker, address: Address) -> None:
         asked = run.ask(redirected=address.redirected)
-        request = Request(
-            address.url, asked.first, asked.last, address.headers, trusted=address.trusted, shared=run.shared
-        )
-        await self._tools.network(request, run)
+        how = {"trusted": address.trusted, "shared": run.shared, "fresh": self._fresh}
+        await self._tools.network(Request(address.url, asked.first, asked.last, address.headers, **how), run)
 
 
 def _now() -> float:

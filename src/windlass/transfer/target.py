@@ -1,7 +1,7 @@
 """What a transfer is asked for, what it works with, and what it gives back."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -46,6 +46,8 @@ class Tools:
     Attributes:
         network: performs requests.
         threads: where hashing and flushing go.
+        one_thread: makes the thread that writes a file: two that write to the same one wait for each other in the
+            kernel, and spin meanwhile.
         chance: uniform in [0, 1).
         wall_clock: Unix time.
         connections: the most connections that one file may use, asked for anew each time.
@@ -62,6 +64,7 @@ class Tools:
     peace: Peace = field(default_factory=Peace)
     lane: Lane = field(default_factory=lambda: Throttle().lane())
     persistence: Persistence = field(default_factory=Persistence)
+    one_thread: Callable[[], Executor] = lambda: ThreadPoolExecutor(1, thread_name_prefix="windlass-write")
 
 
 @dataclass(frozen=True, slots=True)

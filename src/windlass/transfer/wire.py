@@ -94,6 +94,7 @@ class Wire:
             # HTTP/2 would put all segments of a file into one TCP window.
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS if request.shared else pycurl.CURL_HTTP_VERSION_1_1),
             (pycurl.PIPEWAIT, int(request.shared and secure)),  # rather wait for a connection than open one for each
+            (pycurl.FRESH_CONNECT, int(request.fresh)),
             (pycurl.HTTPHEADER, [f"{name}: {value}" for name, value in _headers(request).items()]),
             (pycurl.CAINFO, self._ca_file),
             (pycurl.CONNECTTIMEOUT_MS, int(self._patience.connect * 1000)),
@@ -170,7 +171,7 @@ class _Exchange:
         self._error: BaseException | None = None
         self._held_back: asyncio.Future[Any] | None = None
         self._watchdog = loop.call_later(
-            patience.connect + patience.head, self._end, Cut(Cause.SILENT, "no answer came")
+            patience.connect + patience.head, self._time_out, Cut(Cause.SILENT, "no answer came")
         )
 
     def connected(self, peer: str, _local: str, _peer_port: int, _local_port: int) -> int:
@@ -258,10 +259,7 @@ class _Exchange:
 
     def _check_for_stall(self) -> None:
         if self._fresh < self._patience.floor and not self._held_back:  # else it is us who hold it back
-            self._end(
-                self._error
-                or Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s")
-            )
+            self._time_out(Cut(Cause.STALLED, f"fewer than {self._fresh + 1} bytes came in {self._patience.stall:g} s"))
         else:
             self._watch_for_stalls()
 
@@ -272,6 +270,11 @@ class _Exchange:
             self.handle.pause(pycurl.PAUSE_CONT)
         except pycurl.error as error:  # bytes that waited were offered within this call, and the receiver raised
             self.fail(*error.args)
+
+    def _time_out(self, cut: Cut) -> None:
+        # A connection of HTTP/2 outlives its streams; one that may be dead must not be offered to others for ever.
+        self.handle.setopt(pycurl.FORBID_REUSE, 1)
+        self._end(self._error or cut)
 
     def _abort(self, error: BaseException) -> int:
         self._error = error

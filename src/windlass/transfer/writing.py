@@ -1,7 +1,7 @@
 """What one run receives, on its way to the disk: written and digested by threads, in order, one write at a time.
 
 So the loop never waits for the disk, and no more than two batches of a connection are in memory: one that is written,
-and one that fills up meanwhile; then the connection is held back.
+and one that fills up meanwhile (buffers.py); then the connection is held back.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import xxhash
 from windlass.transfer.ledger import Piece
 from windlass.transfer.settled import settled
 
-BATCH = 1024 * 1024  # bytes of one write: many parts at once take half the time of one at a time
+BATCH = 1024 * 1024  # bytes of one write
 
 
 class Writable(Protocol):
@@ -40,21 +40,25 @@ class Writing:
 
     Args:
         file: where they are put.
-        threads: who puts them there.
+        thread: who puts them there.
         closed: told each piece that is complete and written.
 
     Attributes:
         growing: the piece that is being received, as far as it is written.
+        job: the write that is under way.
+        added: bytes taken so far.
+        written: how many of them have been written.
     """
 
-    def __init__(self, file: Writable, threads: Executor, closed: Callable[[Piece], None]) -> None:
+    def __init__(self, file: Writable, thread: Executor, closed: Callable[[Piece], None]) -> None:
         self.growing: Piece | None = None
+        self.job: asyncio.Future[list[Piece]] | None = None
+        self.added = self.written = 0
         self._file = file
-        self._threads = threads
+        self._thread = thread
         self._closed = closed
         self._waiting: list[_Stretch] = []
-        self._size = 0
-        self._job: asyncio.Future[list[Piece]] | None = None
+        self._size = self._sent = 0
         self._error: BaseException | None = None
         # Of the growing piece: the thread's while it is at work.
         self._start = self._end = 0
@@ -69,6 +73,7 @@ class Writing:
         stretch.parts.append(part)
         stretch.size += len(part)
         self._size += len(part)
+        self.added += len(part)
         if self._size >= BATCH:
             self.flush()
 
@@ -87,20 +92,15 @@ class Writing:
         """
         if self._error:
             raise self._error
-        if self._waiting and self._job is None:
-            stretches, self._waiting, self._size = self._waiting, [], 0
-            self._job = asyncio.get_running_loop().run_in_executor(self._threads, self._write, stretches)
-            self._job.add_done_callback(self._written)
+        if self._waiting and self.job is None:
+            stretches, self._waiting, self._size, self._sent = self._waiting, [], 0, self.added
+            self.job = asyncio.get_running_loop().run_in_executor(self._thread, self._write, stretches)
+            self.job.add_done_callback(self._written)
 
     @property
     def behind(self) -> "asyncio.Future[list[Piece]] | None":
         """The write to wait for before more is taken, None where there is room."""
-        return self._job if self._size >= BATCH else None
-
-    @property
-    def room(self) -> int:
-        """Bytes until a batch is full."""
-        return max(0, BATCH - self._size)
+        return self.job if self._size >= BATCH else None
 
     async def finish(self) -> None:
         """Return when everything is written; cancelled, not before that either. Raises StorageFailure."""
@@ -108,21 +108,22 @@ class Writing:
         await settled(asyncio.ensure_future(self._write_all()))
 
     async def _write_all(self) -> None:
-        while not self._error and (self._job or self._waiting):
+        while not self._error and (self.job or self._waiting):
             self.flush()
-            if self._job:
-                job = self._job
+            if self.job:
+                job = self.job
                 await settled(job)
                 self._written(job)
         if self._error:
             raise self._error
 
     def _written(self, job: "asyncio.Future[list[Piece]]") -> None:
-        if job is not self._job:
+        if job is not self.job:
             return  # `finish` was told before the loop told us
-        self._job, self._error = None, job.exception()
+        self.job, self._error = None, job.exception()
         if self._error:
             return
+        self.written = self._sent
         for piece in job.result():
             self._closed(piece)
         length = self._end - self._start
