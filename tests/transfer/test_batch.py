@@ -43,6 +43,16 @@ def test_the_first_failure_ends_all_and_keeps_what_came(tmp_path: Path) -> None:
     assert [len(one.path.read_bytes()) for one in staged if one] == [3000, 100, 3000]
 
 
+def test_what_is_not_wanted_any_more_is_not_fetched(tmp_path: Path) -> None:
+    """Asked when its turn comes: another job has brought it in by then, and that counts as kept."""
+    many = Many([b"x" * 300, b"y" * 300])
+    targets = many.targets()
+    staged = run(fetch_all(targets, tmp_path, tools(many), wanted=lambda target: target.url.endswith("0")))
+    assert [one is None for one in staged] == [False, True]
+    assert [server.sent for server in many.servers.values()] == [300, 0]
+    assert targets[1][1].kept == 300
+
+
 def test_stopping_a_batch_stops_its_files(tmp_path: Path) -> None:
     """Cancelled: `CancelledError` comes out, and no task stays."""
     many = Many([b"x" * 30_000] * 3)

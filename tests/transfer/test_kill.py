@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -156,19 +157,21 @@ def kept_and_right(order: Path, files: Mapping[str, bytes]) -> int:
     return kept
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
-def test_killed_fifty_times_it_always_completes(hub: Hub, tmp_path: Path, seed: int) -> None:
-    """By bytes and by time, at random: what is kept is right at every death, and little of it comes twice."""
-    chance = random.Random(seed)
-    files = _files(chance)
-    hub.add(REPO, files)
-    hub.rate, hub.left = SLOW, {"api": 1 << 30, "resolvers": 1 << 30}
-    costs: list[int] = []
-    jobs = spent = 0
-    with lives(hub) as beginning:
+@pytest.mark.parametrize("seeds", [(1, 2), (3, 4)], ids=str)
+def test_killed_fifty_times_each_they_always_complete(tmp_path: Path, seeds: tuple[int, int]) -> None:
+    """Two at a time, by bytes and by time, at random: what is kept is right at every death, and little comes twice."""
+    with ThreadPoolExecutor() as threads:
+        for _ in threads.map(lambda seed: _live_and_die(tmp_path / str(seed), random.Random(seed)), seeds):
+            pass
+
+
+def _live_and_die(folder: Path, chance: random.Random) -> None:
+    """Kill processes at one job, and when that is done at another, until there were enough."""
+    files, costs, spent = _files(chance), list[int](), 0
+    with Hub(rate=SLOW, left={"api": 1 << 30, "resolvers": 1 << 30}) as hub, lives(hub) as beginning:
+        hub.add(REPO, files)
         while len(costs) < LIVES:
-            jobs += 1
-            order = order_of(hub, REPO, tmp_path / str(jobs), tmp_path / f"{jobs}.json")
+            order = order_of(hub, REPO, folder / f"{spent}", folder.with_suffix(".json"))
             before, lost = _sent(hub), 0
             while len(costs) < LIVES and beginning.killed(order, *_moment(chance)):
                 now = _sent(hub) - before - kept_and_right(order, files)

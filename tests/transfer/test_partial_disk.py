@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -113,6 +114,29 @@ def test_a_disk_that_fills_within_a_ledger_entry_loses_nothing(tmp_path: Path) -
     assert int(done.stdout) >= 5
     pieces = kept(tmp_path)
     assert {0, 500} <= pieces.keys()
+
+
+def test_parts_are_written_one_after_the_other_however_many(tmp_path: Path) -> None:
+    """Also more of them than the system takes at once."""
+    content = bytes(n % 251 for n in range(5000))
+    with opened(tmp_path, size=6000) as partial:
+        assert partial.write(700, *(memoryview(content)[at : at + 1] for at in range(5000))) == 5000
+        assert partial.path.read_bytes() == bytes(700) + content + bytes(300)
+
+
+@pytest.mark.parametrize("most", [1, 3, 7])
+def test_a_write_that_takes_a_part_only_is_gone_on_with(
+    tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system may do for reasons of its own; nothing is left out and nothing is twice there."""
+
+    def some(fd: int, parts: Sequence[bytes], offset: int) -> int:
+        return os.pwrite(fd, b"".join(parts)[:most], offset)
+
+    monkeypatch.setattr(os, "pwritev", some)
+    with opened(tmp_path) as partial:
+        assert partial.write(10, b"01", b"234", b"56789") == 10
+        assert partial.path.read_bytes()[:25] == bytes(10) + b"0123456789" + bytes(5)
 
 
 def test_a_partial_that_was_removed_is_noticed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 
 from transfer.bringing import CONTENT, Way, assert_right, both_ways, bring
 from transfer.invented import Server, answers, cut, target_of, tools
-from transfer.virtual_time import VirtualLoop
+from transfer.virtual_time import Later, VirtualLoop
 from windlass.transfer.meter import Meter
 from windlass.transfer.partial import open_locked
 from windlass.transfer.retry import Persistence
@@ -34,27 +34,6 @@ class Counted(Bucket):
     def take(self, size: int) -> None:
         self.taken += size
         super().take(size)
-
-
-class Later(Executor):
-    """Work is done a turn of the loop after it is submitted, as if on a thread: what waits for it can be stopped."""
-
-    def __init__(self) -> None:
-        self.busy = 0
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        future: Future[Any] = Future()
-        self.busy += 1
-
-        def work() -> None:
-            self.busy -= 1
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:
-                future.set_exception(error)
-
-        asyncio.get_running_loop().call_soon(work)
-        return future
 
 
 class Scene:

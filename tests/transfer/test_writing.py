@@ -352,7 +352,7 @@ class Whimsical(Slow):
         return super().submit(fn, *args, **kwargs)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     blocks=st.lists(st.integers(1, 150), min_size=1, max_size=8),
     seconds=st.lists(st.sampled_from([0.0, 0.001, 0.05, 0.3, 2.0]), min_size=1, max_size=5),

@@ -25,6 +25,27 @@ class Inline(Executor):
         return future
 
 
+class Later(Executor):
+    """Work is done a turn of the loop after it is submitted, as if on a thread: what waits for it can be stopped."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+        self.busy += 1
+
+        def work() -> None:
+            self.busy -= 1
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:
+                future.set_exception(error)
+
+        asyncio.get_running_loop().call_soon(work)
+        return future
+
+
 class _Selector(selectors.DefaultSelector):
     """Never waits: what the loop would have slept is added to its clock."""
 
