@@ -3,12 +3,12 @@
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
 from gguf import GGUFReader
 
+from effort import calls, memory
 from windlass.library.gguf import GgufHead, scan
 
 pytestmark = pytest.mark.real
@@ -30,14 +30,14 @@ def vocabularies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def test_all_are_read(vocabularies: dict[str, Path]) -> None:
-    """Each has an architecture and a context length, and is read in a tenth of a second."""
+    """Each has an architecture and a context length, found with little work: nothing is made for a token."""
     assert len(vocabularies) >= 10
     for path in vocabularies.values():
-        before = time.process_time()
         head = scan(path)
-        assert time.process_time() - before < 0.25  # 0.06 s for the largest where nothing else runs
         assert head.architecture
         assert head.context_length
+        assert calls(lambda: scan(path)) < 1500  # noqa: B023 - called here
+        assert memory(lambda: scan(path)) < 2_000_000  # noqa: B023
 
 
 @pytest.mark.parametrize("name", ["ggml-vocab-phi-3.gguf", "ggml-vocab-bert-bge.gguf"])

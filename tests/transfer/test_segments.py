@@ -38,6 +38,18 @@ def test_a_segment_is_whole_chunks_within_bounds(missing: int, connections: int)
     assert CHUNK <= length <= LONGEST
 
 
+@given(st.integers(1, 64 * CHUNK), st.integers(1, 16))
+def test_segments_get_shorter_towards_the_end(size: int, connections: int) -> None:
+    """The last ones are of one chunk, so that all connections end about when the digest does."""
+    plan, lengths = Plan([Span(0, size)], connections), []
+    while plan._waiting:
+        segment = plan.take()
+        assert segment is not None
+        lengths.append(segment.left)
+    assert lengths == sorted(lengths, reverse=True)
+    assert max(lengths[-connections:]) <= CHUNK
+
+
 def test_a_file_of_200_gb_is_planned_in_a_moment() -> None:
     """The plan is made of spans: it holds a few dozen of them, whatever the size."""
     plan = Plan([Span(0, 200_000_000_000)], 8)

@@ -20,6 +20,7 @@ from transfer.invented import Server, target_of, tools
 from transfer.virtual_time import run
 from windlass.errors import InsufficientStorage
 from windlass.transfer import buffers
+from windlass.transfer import run as runs
 from windlass.transfer import writing as writings
 from windlass.transfer.fetch import fetch
 from windlass.transfer.ledger import Piece, parse
@@ -40,9 +41,7 @@ def small_batches() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(writings, "BATCH", BATCH)
         patch.setattr(buffers, "_SIZE", BATCH)
-        patch.setattr(buffers, "_LEAST", 8)
-        patch.setattr(buffers, "_SIZE", BATCH)
-        patch.setattr(buffers, "_LEAST", 20)
+        patch.setattr(runs, "LEAST", 20)
         yield
 
 

@@ -11,43 +11,30 @@ from typing import Any
 from windlass.transfer.writing import Writing
 
 _SIZE = 1024 * 1024  # bytes of each
-_LEAST = 32 * 1024  # bytes of space that are worth going on with; libcurl hands over 16 KiB
+LEAST = 32 * 1024  # bytes of space that are worth going on with; libcurl hands over 16 KiB
 
 
 class Buffers:
-    """Two buffers for what `writing` is given."""
+    """Two buffers for what `writing` is given.
+
+    Attributes:
+        filling: the one that takes what comes; empty before the first turn.
+    """
 
     def __init__(self, writing: Writing) -> None:
+        self.filling = memoryview(b"")
         self._writing = writing
-        self._filling = self._spare = memoryview(b"")
+        self._spare = memoryview(b"")
         self._spare_until = 0  # so many bytes must have been written before the spare one is free
-        self._begin = self._end = 0
 
-    @property
-    def space(self) -> int:
-        """Bytes that can be put."""
-        return len(self._filling) - self._end
+    def turn(self) -> "asyncio.Future[Any] | None":
+        """Change them over, once what is in the other one is written; answers what to wait for until then.
 
-    def put(self, data: bytes) -> None:
-        """Take bytes; there must be space for them."""
-        end = self._end + len(data)
-        self._filling[self._end : end] = data
-        self._end = end
-
-    def take(self) -> memoryview:
-        """What has been put since the last call. It stays as it is until it has been written."""
-        view = self._filling[self._begin : self._end]
-        self._begin = self._end
-        return view
-
-    def make_space(self) -> "asyncio.Future[Any] | None":
-        """Have space for some more; answers what to wait for before there is some, None where there is."""
-        if self.space >= _LEAST:
-            return None
+        All that has been put into `filling` must have been given to `writing`.
+        """
         self._writing.flush()
         if self._writing.written < self._spare_until:
             return self._writing.job
-        self._filling, self._spare = self._spare or memoryview(bytearray(_SIZE)), self._filling
+        self.filling, self._spare = self._spare or memoryview(bytearray(_SIZE)), self.filling
         self._spare_until = self._writing.added
-        self._begin = self._end = 0
         return None

@@ -12,6 +12,7 @@ from windlass.errors import ChecksumMismatch, StorageUnavailable
 from windlass.transfer import partial as partials
 from windlass.transfer.crew import CrewSize
 from windlass.transfer.digests import Follower, mismatch
+from windlass.transfer.lead import Lead
 from windlass.transfer.ledger import Piece, spans
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Head
@@ -27,6 +28,7 @@ from windlass.transfer.writing import Writing
 TICK = 0.25  # seconds between ledger entries: what a kill may cost, and how often progress is seen to move
 _SYNC_EVERY = 64 * 1024 * 1024
 _PROGRESS = 64 * 1024  # bytes that make a broken exchange count as one that got somewhere
+_LEAD = 256 * 1024 * 1024  # bytes that may wait for the digest before the network has to (lead.py)
 
 
 async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Staged:
@@ -150,6 +152,7 @@ class _Fetch:
                 await self._news.wait()
             elif await in_thread(self._tools.threads, follower.eat, piece, self._partial.read_into):
                 self._meter.checked = follower.position
+                self._lead.follow(follower.position)
             else:
                 await self._fetch_again(piece)
 
@@ -230,6 +233,10 @@ class _Fetch:
         self._meter.fetched += size
         self._unsynced += size
 
+    def hold(self) -> "asyncio.Future[None] | None":
+        """The digest is too far behind to take more: what to wait for."""
+        return self._lead.hold()
+
     def another(self, finished: Segment) -> Segment | None:
         """A reply that holds the whole file goes on into the next segment."""
         if self._source.ranges or self._plan.active > 1:
@@ -246,6 +253,7 @@ class _Fetch:
         waiting = gaps(self._target.size, [Span(*span) for span in spans(pieces)])
         self._plan = Plan(waiting, self._tools.connections())
         self._ready = {piece.start: piece for piece in pieces}
+        self._lead = Lead(self._ready, _LEAD)
         self._unrecorded: list[Piece] = []
         self._runs: set[Run] = set()
         self._news = asyncio.Event()
@@ -255,6 +263,7 @@ class _Fetch:
         """A piece is written: for the ledger at the next tick, for the digest at once."""
         self._unrecorded.append(piece)
         self._ready[piece.start] = piece
+        self._lead.grow()
         self._news.set()
 
     async def _record(self) -> None:
@@ -273,6 +282,7 @@ class _Fetch:
         async with self._ledger_free:
             await in_thread(self._tools.threads, self._partial.forget, piece.start)
         del self._ready[piece.start]
+        self._lead.shrink(piece.start)
         self._throw_away(piece.length, f"bytes {piece.start} to {piece.end - 1} did not read back as received")
         if self._meter.thrown_away > 2 * self._target.size:
             folder = self._partial.path.parent

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Protocol
 
-from windlass.transfer.buffers import Buffers
+from windlass.transfer.buffers import LEAST, Buffers
 from windlass.transfer.network import Head
 from windlass.transfer.reply import Accept, Asked, Verdict
 from windlass.transfer.segments import CHUNK, Segment
@@ -36,6 +36,9 @@ class Store(Protocol):
 
     def came(self, size: int) -> None:
         """Bytes came over the network."""
+
+    def hold(self) -> "asyncio.Future[None] | None":
+        """What to wait for before more is taken, None where more may be."""
 
     def another(self, finished: Segment) -> Segment | None:
         """The next segment of a reply that goes on, None if there is none."""
@@ -90,7 +93,8 @@ class Run:
         self._asked = self.ask(redirected=False)
         self._position = segment.position
         self._buffers = Buffers(writing)
-        self._room = 0  # bytes that may be put into a buffer before they must be looked at
+        self._begin = self._end = 0  # what is in the buffer and not yet said to be anybody's
+        self._until = 0  # how far the buffer may be filled before what is in it must be looked at
 
     def ask(self, *, redirected: bool) -> Asked:
         """What to ask for now: the segment as far as it reaches at this moment."""
@@ -106,11 +110,11 @@ class Run:
 
     def body(self, data: bytes) -> "asyncio.Future[Any] | None":
         """Take a piece of the body; see `Receiver`."""
-        size = len(data)
-        if size < self._room:
+        end = self._end + len(data)
+        if end < self._until:
             # The usual case, and all that is done 60,000 times a second at 1 GB/s: libcurl hands over 16 KiB at a time.
-            self._buffers.put(data)
-            self._room -= size
+            self._buffers.filling[self._end : end] = data
+            self._end = end
             return None
         held_back = self._hold()
         if held_back is None:
@@ -138,18 +142,27 @@ class Run:
 
     def _hold(self) -> "asyncio.Future[Any] | None":
         self._settle()
-        return self.writing.behind or self._buffers.make_space() or self._allowance.wait()
+        return self._store.hold() or self.writing.behind or self._make_space() or self._allowance.wait()
+
+    def _make_space(self) -> "asyncio.Future[Any] | None":
+        if len(self._buffers.filling) - self._end >= LEAST:
+            return None
+        held_back = self._buffers.turn()
+        if held_back is None:
+            self._begin = self._end = 0
+        return held_back
 
     def _accept(self, data: bytes) -> None:
         self._cut(memoryview(data))
         if self._enough or (self.segment.left == 0 and self.segment.end <= self._asked.last):
             raise Enough  # the second: a split has taken the rest of what was asked for
-        self._room = self._allowance.room(self._buffers.space)
+        self._until = self._end + self._allowance.room(len(self._buffers.filling) - self._end)
 
     def _settle(self) -> None:
-        """Say of what has been put into the buffer where it belongs."""
-        self._room = 0
-        self._cut(self._buffers.take())
+        """Say of what is in the buffer where it belongs."""
+        view = self._buffers.filling[self._begin : self._end]
+        self._begin, self._until = self._end, 0
+        self._cut(view)
 
     def _cut(self, view: memoryview) -> None:
         if not view:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 MIB = 1024 * 1024
 CHUNK = 16 * MIB  # what has a digest of its own in a receipt
-LONGEST = 256 * MIB
+LONGEST = 128 * MIB
 SHORTEST_SPLIT = 4 * MIB  # below this a new request costs more than it gains
 
 
@@ -47,11 +47,13 @@ def gaps(size: int, done: Iterable[Span]) -> list[Span]:
 
 
 def segment_length(missing: int, connections: int) -> int:
-    """How much one request asks for: about four turns for each connection, in whole chunks, within bounds.
+    """How much the next request asks for: a third of each connection's share of what waits, in whole chunks.
 
-    Longer ones waste the order (the digest waits for the front), shorter ones waste a round trip each.
+    So segments get shorter towards the end (guided self-scheduling). All of one length would end all at once, and of
+    the last round the digest has only followed the first by then. Longer ones waste the order, for the digest waits
+    for the front; shorter ones waste a round trip each.
     """
-    chunks = -(-missing // (4 * max(1, connections) * CHUNK))
+    chunks = missing // (3 * max(1, connections) * CHUNK)
     return min(LONGEST, max(1, chunks) * CHUNK)
 
 
@@ -61,7 +63,7 @@ class Plan:
     def __init__(self, waiting: Iterable[Span], connections: int) -> None:
         self._waiting = sorted(span for span in waiting if span.end > span.start)
         self._active: list[Segment] = []
-        self._length = segment_length(sum(end - start for start, end in self._waiting), connections)
+        self._connections = connections
 
     @property
     def active(self) -> int:
@@ -90,9 +92,10 @@ class Plan:
             self._waiting = sorted([*self._waiting, span])
 
     def _cut_first(self) -> Segment:
+        length = segment_length(sum(end - start for start, end in self._waiting), self._connections)
         start, end = self._waiting.pop(0)
         # Cut at a whole chunk, so that a chunk's digest is made by as few connections as can be.
-        cut = min(end, (start + self._length) // CHUNK * CHUNK)
+        cut = min(end, (start + length) // CHUNK * CHUNK)
         if cut < end:
             self._waiting.insert(0, Span(cut, end))
         return Segment(start, cut)
