@@ -21,7 +21,6 @@ def small_chunks() -> Iterator[None]:
         patch.setattr(fetch, "_PROGRESS", 32)
         patch.setattr(partial, "SMALL", 0)
         patch.setattr(fetch, "_SYNC_EVERY", 256)
-        patch.setattr(fetch, "_LEAD", 200)
         yield
 
 

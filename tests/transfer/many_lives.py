@@ -39,7 +39,6 @@ def make_small() -> None:
         (fetch, "TICK", TICK),
         (fetch, "_PROGRESS", 4 * KIB),
         (fetch, "_SYNC_EVERY", 256 * KIB),
-        (fetch, "_LEAD", 128 * KIB),
         (writing, "BATCH", 32 * KIB),
         (buffers, "_SIZE", 32 * KIB),
         (run, "LEAST", 16 * KIB),

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 
+import pycurl
 import pytest
 
 from standin import Hub, faults
@@ -331,6 +333,64 @@ def test_cancelled_while_held_back(hub: Hub) -> None:
                 await task
 
     asyncio.run(ask())
+
+
+def test_cancelled_in_the_moment_in_which_it_might_go_on(hub: Hub) -> None:
+    """Both come in one turn of the loop: nothing is asked of a handle that is closed."""
+    hub.add("o/r", {"m.json": b"x" * 1000})
+
+    class Holding(Taker):
+        held_back: "asyncio.Future[None] | None" = None
+
+        def body(self, data: bytes) -> "asyncio.Future[None] | None":
+            self.held_back = asyncio.get_running_loop().create_future()
+            return self.held_back
+
+    async def ask() -> None:
+        async with wired() as wire:
+            taker = Holding()
+            task = asyncio.create_task(wire(Request(f"{hub.url}/api/resolve-cache/models/o/r/main/m.json"), taker))
+            while taker.held_back is None:
+                await asyncio.sleep(0)
+            task.cancel()
+            taker.held_back.set_result(None)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(ask())
+
+
+def test_a_socket_that_has_the_number_of_another_is_watched_too() -> None:
+    """Should libcurl ever close one without a word, the next of that number must not stay unheard."""
+
+    async def watch() -> list[int]:
+        async with wired() as wire:
+            heard: list[int] = []
+            wire._act = lambda fd, events: heard.append(fd)  # type: ignore[method-assign]
+            for _ in range(2):
+                here, there = socket.socketpair()
+                number = os.dup2(here.fileno(), 200)
+                here.close()
+                wire._watch(pycurl.POLL_IN, number, None, None)
+                there.send(b"x")
+                await asyncio.sleep(0.05)
+                os.close(number)
+                there.close()
+            asyncio.get_running_loop().remove_reader(200)
+            return heard
+
+    heard = asyncio.run(watch())
+    assert set(heard) == {200}
+
+
+@pytest.mark.parametrize("trailer", ["X: abc", "X: 500", "X: 2"])
+def test_trailers_are_no_second_head(trailer: str) -> None:
+    """What follows a chunked body (RFC 9112 §7.1.2) says nothing of the reply."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    taker = Taker()
+    asyncio.run(asked(head + b"5\r\nHello\r\n0\r\n" + trailer.encode() + b"\r\n\r\n", taker))
+    assert taker.data == b"Hello"
+    assert [head.status for head in taker.heads] == [200]
 
 
 def test_an_address_that_libcurl_cannot_take_leaves_nothing_behind() -> None:

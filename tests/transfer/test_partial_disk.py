@@ -1,12 +1,14 @@
 """What a disk may do to a partial: full, gone, read-only, and torn writes."""
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,10 +17,13 @@ from transfer.virtual_time import Inline
 from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
 from windlass.transfer.partial import (
     Partial,
+    claimed,
     discard,
     disk_error,
     exists,
+    kept_bytes,
     open_partial,
+    read_seal,
 )
 
 
@@ -177,3 +182,35 @@ def test_a_full_disk_in_the_middle_of_a_write(tmp_path: Path) -> None:
         with pytest.raises(InsufficientStorage):
             partial.write(0, b"x")
         partial.fd = real
+
+
+def test_a_disk_that_does_not_answer_is_no_bug_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked what is kept there, nothing is said to be, and no foreign error gets out: the job has to end as failed."""
+    (tmp_path / "x.part").write_bytes(b"x" * 10)
+    real = os.stat
+
+    def dead(path: Any, *args: Any, **more: Any) -> Any:
+        if str(path).endswith(".part"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **more)
+
+    assert exists(tmp_path, "x")
+    monkeypatch.setattr(os, "stat", dead)
+    assert not exists(tmp_path, "x")
+    assert kept_bytes(tmp_path, "x", "sha256:ab", 10) == 0
+    assert kept_bytes(tmp_path, "x", "sha256:ab", 10_000_000) == 0
+    assert read_seal(tmp_path / "x.part") is None
+
+
+def test_a_lock_that_the_disk_does_not_give_is_an_error_for_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the moment of publishing."""
+
+    def refuse(_fd: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    (tmp_path / "x.part").write_bytes(b"x")
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageUnavailable), claimed(tmp_path / "x.part"):
+        raise AssertionError("it was claimed")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from windlass.transfer.fetch import fetch, first_error
@@ -36,6 +37,8 @@ async def fetch_all(
         WindlassError: as `fetch`; the first that fails ends the others, and what has come is kept.
     """
     large, small = Gate(_LARGE_AT_ONCE), Gate(_SMALL_FOR_EACH * tools.connections())
+    # What two large files have together is no more than one would: each connection holds 1 MiB of memory.
+    sharing = replace(tools, connections=lambda: max(1, tools.connections() // max(1, large.inside)))
 
     async def fetch_in_turn(target: Target, meter: Meter) -> Staged | None:
         gate = large if target.size > CHUNK else small
@@ -44,7 +47,7 @@ async def fetch_all(
                 with suppress(Overtaken):
                     if target.size <= SMALL:
                         return await fetch_small(target, folder, tools, meter, gate)
-                    return await fetch(target, folder, tools, meter)
+                    return await fetch(target, folder, sharing, meter)
         meter.kept = meter.checked = target.size
         return None
 

@@ -1,7 +1,7 @@
 """What has come and is not yet said to be anybody's: two buffers that take turns.
 
 One fills up while what came into the other is written. Keeping the pieces as they come was tried first: a write of 64
-parts of 16 KiB, each digested by itself, has the threads pass Python's lock around a hundred times for one megabyte.
+parts of 16 KiB, each digested by itself, has the threads pass Python's lock around a hundred times for a megabyte.
 Copied together it is three times, and the memory is always the same.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from windlass.transfer.writing import Writing
 
-_SIZE = 1024 * 1024  # bytes of each
+_SIZE = 512 * 1024  # bytes of each
 LEAST = 32 * 1024  # bytes of space that are worth going on with; libcurl hands over 16 KiB
 
 

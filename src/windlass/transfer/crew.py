@@ -8,6 +8,9 @@ _LOOK_EVERY = 0.5  # seconds at one size before its speed is judged
 _GROWTH = 1.1  # a larger crew that is not faster by this much is not worth its connections
 _LOOK_AGAIN = 30.0  # seconds after which a size that did not pay is tried once more: lines change
 _CALM = 5.0  # seconds without trouble before a withdrawn connection is tried again
+_LATE = 10.0  # seconds that the last bytes of a file may take in any case
+_FACTOR = 8  # times as long as on the fastest connection is too long
+_ENOUGH = 1024 * 1024  # bytes from which on an exchange tells a speed
 
 
 class CrewSize:
@@ -40,6 +43,8 @@ class CrewSize:
         self._before = None
 
     def _judge(self, now: float, speed: float, most: int) -> None:
+        if speed <= 0:
+            return  # nothing comes: more connections are no help
         if self._before and speed < _GROWTH * self._before[1]:
             self._resize(self._before[0], now + _LOOK_AGAIN)
             self._before = None
@@ -49,3 +54,22 @@ class CrewSize:
 
     def _resize(self, wanted: int, grow_at: float) -> None:
         self._wanted, self._grow_at, self._mark = wanted, grow_at, None
+
+
+def speed_of(taken: int, seconds: float) -> float:
+    """Bytes per second of an exchange that brought so much in so long; 0 where that is too little to tell."""
+    return taken / seconds if seconds > 0 and taken >= _ENOUGH else 0.0
+
+
+def is_late(left: int, taken: int, seconds: float, best: float) -> bool:
+    """Whether a connection would hold up the end of a file: another one would have its last bytes far sooner.
+
+    Args:
+        left: bytes still to come on it.
+        taken: what it has brought.
+        seconds: since its first byte.
+        best: bytes per second of the fastest exchange so far, 0 where none is known.
+    """
+    if best <= 0 or seconds < _LATE:
+        return False
+    return left * seconds > max(taken, 1) * max(_LATE, _FACTOR * left / best)

@@ -15,7 +15,7 @@ from windlass.errors import ChecksumMismatch
 from windlass.transfer.ledger import Piece
 from windlass.transfer.segments import CHUNK
 
-_BLOCK = 4 * 1024 * 1024  # bytes hashed at once: for each block the thread has to win Python's lock three times
+_BLOCK = 2 * 1024 * 1024  # bytes hashed at once: for each block the thread has to win Python's lock three times
 
 Algorithm = Literal["sha256", "git-sha1"]
 Read = Callable[[memoryview, int], int]

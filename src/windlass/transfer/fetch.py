@@ -6,13 +6,13 @@ locks are needed; what may block for long (hashing, flushing) goes to threads.
 """
 
 import asyncio
+import math
 from pathlib import Path
 
 from windlass.errors import ChecksumMismatch, StorageUnavailable
 from windlass.transfer import partial as partials
-from windlass.transfer.crew import CrewSize
+from windlass.transfer.crew import CrewSize, is_late, speed_of
 from windlass.transfer.digests import Follower, mismatch
-from windlass.transfer.lead import Lead
 from windlass.transfer.ledger import Piece, spans
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Head
@@ -28,7 +28,7 @@ from windlass.transfer.writing import Writing
 TICK = 0.25  # seconds between ledger entries: what a kill may cost, and how often progress is seen to move
 _SYNC_EVERY = 64 * 1024 * 1024
 _PROGRESS = 64 * 1024  # bytes that make a broken exchange count as one that got somewhere
-_LEAD = 256 * 1024 * 1024  # bytes that may wait for the digest before the network has to (lead.py)
+_WELL = 5.0  # seconds after the last byte for which the others of a crew count as well
 
 
 async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Staged:
@@ -47,12 +47,12 @@ async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Sta
         try:
             seal = await running.run()
         except ChecksumMismatch:
-            partials.discard(folder, target.partial_name)
+            await in_thread(tools.threads, partials.discard, folder, target.partial_name)
             meter.kept = meter.checked = 0
             raise
         finally:
+            await in_thread(tools.threads, found.close)  # that of a large file that is gone frees all its blocks
             running.close()
-            found.close()
     meter.kept = meter.checked = target.size
     return Staged(folder / f"{target.partial_name}.part", seal)
 
@@ -103,6 +103,8 @@ class _Fetch:
         self._crew: set[asyncio.Task[None]] = set()
         self._crew_size = CrewSize(tools.connections())
         self._unsynced = 0
+        self._came_at = -math.inf  # when bytes came last
+        self._best = 0.0  # bytes per second of the fastest exchange
         self._ledger_free = asyncio.Lock()
         self._plan_anew()
 
@@ -152,7 +154,6 @@ class _Fetch:
                 await self._news.wait()
             elif await in_thread(self._tools.threads, follower.eat, piece, self._partial.read_into):
                 self._meter.checked = follower.position
-                self._lead.follow(follower.position)
             else:
                 await self._fetch_again(piece)
 
@@ -161,6 +162,7 @@ class _Fetch:
             await asyncio.sleep(TICK)
             await self._record()
             self._crew_size.look(_now(), self._meter.fetched, self._tools.connections())
+            self._relieve()
             self._staff()
             if self._unsynced > _SYNC_EVERY:
                 self._unsynced = 0
@@ -192,16 +194,31 @@ class _Fetch:
             if trouble is not None:
                 self._meter.retries += 1
                 self._meter.note = trouble.reason
-                if len(self._crew) > 1 and not trouble.refusal:
+                if self._others_are_well():
                     self._crew_size.withdraw(len(self._crew), _now())
                     return
                 await self._source.endure(trouble)
             segment = self._plan.take() if len(self._crew) <= self._wanted() else None
 
+    def _others_are_well(self) -> bool:
+        """Whether the trouble is this connection's alone; if nothing comes any more it is the source's, and counts."""
+        return len(self._crew) > 1 and _now() - self._came_at < _WELL
+
+    def _relieve(self) -> None:
+        """Take the last work from a connection that would hold up the file with it: another one is free for that."""
+        if self._plan.has_work() or len(self._crew) >= self._wanted():
+            return
+        for run, worker in self._runs.items():
+            if is_late(run.segment.left, run.taken, _now() - run.begun_at, self._best):
+                self._meter.note = "a connection was far slower than the others and was given up"
+                worker.cancel()
+
     async def _exchange(self, segment: Segment) -> Trouble | None:
         writing = Writing(self._partial, self._writer, self._closed)
         run = Run(self, segment, writing, self._tools.lane)
-        self._runs.add(run)
+        worker = asyncio.current_task()
+        assert worker
+        self._runs[run] = worker
         self._meter.connections += 1
         try:
             trouble = await self._source.ask(run)
@@ -217,8 +234,9 @@ class _Fetch:
         try:
             await run.close()
         finally:
-            self._runs.remove(run)
+            del self._runs[run]
             self._plan.give_back(run.segment)
+            self._best = max(self._best, speed_of(run.taken, _now() - run.begun_at))
 
     # What runs ask of their store
 
@@ -232,10 +250,7 @@ class _Fetch:
         """Account for bytes from the network."""
         self._meter.fetched += size
         self._unsynced += size
-
-    def hold(self) -> "asyncio.Future[None] | None":
-        """The digest is too far behind to take more: what to wait for."""
-        return self._lead.hold()
+        self._came_at = _now()
 
     def another(self, finished: Segment) -> Segment | None:
         """A reply that holds the whole file goes on into the next segment."""
@@ -253,9 +268,8 @@ class _Fetch:
         waiting = gaps(self._target.size, [Span(*span) for span in spans(pieces)])
         self._plan = Plan(waiting, self._tools.connections())
         self._ready = {piece.start: piece for piece in pieces}
-        self._lead = Lead(self._ready, _LEAD)
         self._unrecorded: list[Piece] = []
-        self._runs: set[Run] = set()
+        self._runs: dict[Run, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
         self._meter.kept = self._partial.ledger.received
 
@@ -263,7 +277,6 @@ class _Fetch:
         """A piece is written: for the ledger at the next tick, for the digest at once."""
         self._unrecorded.append(piece)
         self._ready[piece.start] = piece
-        self._lead.grow()
         self._news.set()
 
     async def _record(self) -> None:
@@ -282,7 +295,6 @@ class _Fetch:
         async with self._ledger_free:
             await in_thread(self._tools.threads, self._partial.forget, piece.start)
         del self._ready[piece.start]
-        self._lead.shrink(piece.start)
         self._throw_away(piece.length, f"bytes {piece.start} to {piece.end - 1} did not read back as received")
         if self._meter.thrown_away > 2 * self._target.size:
             folder = self._partial.path.parent

@@ -222,13 +222,13 @@ def kept_bytes(folder: Path, name: str, identity: str, size: int) -> int:
     if size <= SMALL:
         return size if _has_size(path, size) else 0
     text = _read_text(path.with_suffix(".ledger"))
-    known = ledgers.parse(text, identity, size) if text and path.exists() else None
+    known = ledgers.parse(text, identity, size) if text and exists(folder, name) else None
     return known.received if known else 0
 
 
 def exists(folder: Path, name: str) -> bool:
-    """Whether there is a partial of this name."""
-    return (folder / f"{name}.part").exists()
+    """Whether there is a partial of this name; of a disk that does not answer, no."""
+    return os.path.exists(folder / f"{name}.part")  # noqa: PTH110 - Path's own raises where the disk does not answer
 
 
 @contextmanager
@@ -240,9 +240,11 @@ def claimed(path: Path) -> Iterator[bool]:
         except FileNotFoundError:
             fd = -1
     try:
-        if fd >= 0:
-            fcntl.flock(fd, fcntl.LOCK_EX)  # whoever has it publishes it right now: soon done
-        yield fd >= 0 and _is_at(fd, path)
+        with disk_errors(path):
+            if fd >= 0:
+                fcntl.flock(fd, fcntl.LOCK_EX)  # whoever has it publishes it right now: soon done
+            ours = fd >= 0 and _is_at(fd, path)
+        yield ours
     finally:
         if fd >= 0:
             os.close(fd)

@@ -1,6 +1,7 @@
 """One exchange of one segment: takes the body as it comes, and cuts it into what belongs where."""
 
 import asyncio
+import math
 from typing import Any, Protocol
 
 from windlass.transfer.buffers import LEAST, Buffers
@@ -36,9 +37,6 @@ class Store(Protocol):
 
     def came(self, size: int) -> None:
         """Bytes came over the network."""
-
-    def hold(self) -> "asyncio.Future[None] | None":
-        """What to wait for before more is taken, None where more may be."""
 
     def another(self, finished: Segment) -> Segment | None:
         """The next segment of a reply that goes on, None if there is none."""
@@ -87,6 +85,7 @@ class Run:
         self.segment = segment
         self.writing = writing
         self.taken = 0  # bytes of the segment that this exchange has brought
+        self.begun_at = math.inf  # when the first of them came, by the loop's clock
         self._enough = False  # nothing more of this reply can be used
         self._store = store
         self._allowance = Allowance(lane)
@@ -142,7 +141,7 @@ class Run:
 
     def _hold(self) -> "asyncio.Future[Any] | None":
         self._settle()
-        return self._store.hold() or self.writing.behind or self._make_space() or self._allowance.wait()
+        return self.writing.behind or self._make_space() or self._allowance.wait()
 
     def _make_space(self) -> "asyncio.Future[Any] | None":
         if len(self._buffers.filling) - self._end >= LEAST:
@@ -156,7 +155,8 @@ class Run:
         self._cut(memoryview(data))
         if self._enough or (self.segment.left == 0 and self.segment.end <= self._asked.last):
             raise Enough  # the second: a split has taken the rest of what was asked for
-        self._until = self._end + self._allowance.room(len(self._buffers.filling) - self._end)
+        space = min(len(self._buffers.filling) - self._end, self.segment.left)
+        self._until = self._end + self._allowance.room(space)
 
     def _settle(self) -> None:
         """Say of what is in the buffer where it belongs."""
@@ -182,6 +182,8 @@ class Run:
             self._position += skip
             return skip
         size = min(len(view), segment.left, CHUNK - segment.position % CHUNK)
+        if not self.taken:
+            self.begun_at = asyncio.get_running_loop().time()
         self.writing.add(segment.position, view[:size])
         segment.position += size
         self._position += size

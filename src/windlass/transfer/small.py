@@ -34,10 +34,9 @@ async def fetch_small(target: Target, folder: Path, tools: Tools, meter: Meter, 
     try:
         seal = await _begin(place, tools)
         if seal is None:
-            content = await _bring_in(target, tools, meter, gate)
-            seal = await in_thread(tools.threads, place.keep, content)
+            seal = await _bring_in(place, tools, meter, gate)
     except ChecksumMismatch:
-        partials.discard(folder, target.partial_name)
+        await in_thread(tools.threads, partials.discard, folder, target.partial_name)
         raise
     finally:
         place.close()
@@ -49,19 +48,20 @@ async def _begin(place: "_Place", tools: Tools) -> Seal | None:
     """Take the place, once no other writer has it; the seal of what stands there, if that is the file already."""
     while not await in_thread(tools.threads, place.open):
         await asyncio.sleep(partials.LOOK_AGAIN)
-        if not place.path.exists():
+        if not partials.exists(place.path.parent, place.path.stem):
             raise Overtaken
     seal: Seal | None = await in_thread(tools.threads, place.look)
     return seal
 
 
-async def _bring_in(target: Target, tools: Tools, meter: Meter, gate: Gate) -> bytes:
-    """The right content; a second try if the first is wrong."""
+async def _bring_in(place: "_Place", tools: Tools, meter: Meter, gate: Gate) -> Seal:
+    """The right content, kept; a second try if the first is wrong."""
+    target = place.target
     for _ in range(2):
         content = await _receive(target, tools, meter, gate)
-        digest = digest_of(content, target.algorithm)
-        if digest == target.digest:
-            return content
+        digest, seal = await in_thread(tools.threads, place.keep, content)
+        if seal:
+            return seal
         meter.thrown_away += target.size
         meter.note = "the file did not hash to what the listing says"
     raise mismatch(target.name, digest, target.digest)
@@ -162,15 +162,18 @@ class _Place:
             content = os.pread(self.fd, self.target.size, 0)
         return self._seal(content) if digest_of(content, self.target.algorithm) == self.target.digest else None
 
-    def keep(self, content: bytes) -> Seal:
-        """Write the file. Raises StorageFailure."""
+    def keep(self, content: bytes) -> tuple[str, Seal | None]:
+        """Write the file, if the content is right; answers what it hashes to, and its seal. Raises StorageFailure."""
+        digest = digest_of(content, self.target.algorithm)
+        if digest != self.target.digest:
+            return digest, None
         with partials.disk_errors(self.path):
             os.ftruncate(self.fd, 0)
             if os.pwrite(self.fd, content, 0) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if os.fstat(self.fd).st_nlink == 0:
                 raise FileNotFoundError(errno.ENOENT, "the partial file was removed")
-        return self._seal(content)
+        return digest, self._seal(content)
 
     def close(self) -> None:
         """Let go of the file and its lock."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from windlass.errors import HubRateLimited, HubUnreachable, TLSFailure, UnsafeRedirect, WindlassError
@@ -33,13 +33,17 @@ class Asker(Receiver, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An exchange that fell short: why, how long (s) the source wants peace, and the error if it is final."""
+    """An exchange that fell short: why, how long (s) the source wants peace, and the error if it is final.
+
+    `known` says that it began before another one failed: of many that fail together one counts.
+    """
 
     reason: str
     wait: float | None = None
     cause: Cause | None = None
     limited: bool = False
     refusal: WindlassError | None = None
+    known: bool = False
 
 
 class Source:
@@ -68,6 +72,11 @@ class Source:
 
     async def ask(self, run: Asker) -> Trouble | None:
         """One exchange, over as many redirects as it takes; None where the reply ended as it should."""
+        begun_at = _now()
+        trouble = await self._ask(run)
+        return trouble and replace(trouble, known=begun_at < self._failed_at)
+
+    async def _ask(self, run: Asker) -> Trouble | None:
         address, followed = self._address, False
         while True:
             try:
@@ -80,15 +89,22 @@ class Source:
                 verdict = unwelcome.verdict
                 if isinstance(verdict, Follow):
                     address = next_address(self._origin, address, verdict.location, private=unwelcome.head.private)
-                    # At once, not when the exchange is over: the crew that is hired as it begins goes there too.
-                    self._address, followed = address, True
+                    # At once, not when the exchange is over: the crew that is hired as it begins goes there too. What
+                    # it leads on to counts anew: a node that sends on now and then is not a redirect without an end.
+                    self._address, followed = replace(address, hops=0), True
                     await self.peace()
                 elif isinstance(verdict, Renew) and not followed:
-                    address = self._address = self._origin
+                    address = self._instead_of(address)
                 else:
                     return self._noted(_trouble(verdict), address)
             else:
                 return None if run.complete() else Trouble("the source sent less than was asked for")
+
+    def _instead_of(self, expired: Address) -> Address:
+        """Where to ask when an address has expired: another connection may have a new one by now."""
+        if self._address.url == expired.url:
+            self._address = self._origin
+        return self._address
 
     def judge(self, head: Head, asked: Asked, *, alone: bool) -> Verdict:
         """Decide about a reply. A whole file in place of a range can only be read by one that is alone at it."""
@@ -117,7 +133,7 @@ class Source:
             raise _limited(left)
         if left > 0:
             await asyncio.sleep(left)
-            self._failed_at += left
+            self._failed_at = min(self._failed_at + left, _now())
 
     async def endure(self, trouble: Trouble) -> None:
         """Wait before asking again, or give up: bounded in number, in time, and in what the source may ask for.
@@ -128,14 +144,15 @@ class Source:
         if _now() - self._failed_at > _ASLEEP:
             # The first one; or the clock went on while nothing else could, and the connections died of that.
             self.progressed()
-        self._failures += 1
+        if not trouble.known:
+            self._failures += 1
+            self._failed_at = _now()
         self._fresh = trouble.cause is not None
         persistence = self._tools.persistence
         if trouble.refusal and (not self.met or self._failures >= persistence.failures):
             raise trouble.refusal
         await self.peace()
         self._address = self._origin  # where it led may be what is broken; the next redirect may lead elsewhere
-        self._failed_at = _now()
         if give_up(self._failures, _now() - self._progress_at, persistence):
             raise _last_word(trouble)
         jitter = backoff(self._failures, self._tools.chance())

@@ -8,7 +8,6 @@ Why libcurl and not an HTTP library written in Python: ARCHITECTURE.md, "The par
 
 import asyncio
 import socket
-import sys
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,9 +18,6 @@ from windlass.transfer.memory import keep_freed_memory
 from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_private_name, is_public
 
 _BUFFER = 128 * 1024  # bytes of one read; what is held back in the middle of one is copied once more
-# Seconds after which a thread that waits for Python's lock demands it. Libcurl's calls leave it 60,000 times a second
-# and have it back each time before a waiter is awake: with Python's own 5 ms, those who write and hash mostly wait.
-_SWITCH = 0.0005
 _MAX_HEADERS = 64 * 1024
 _WORTH_DRAINING = 16 * 1024  # an unwanted body (a redirect's page) that costs less than a new connection
 
@@ -58,7 +54,6 @@ class Wire:
         self._running: dict[Any, _Exchange] = {}
         self._watched: dict[int, int] = {}  # what each socket is watched for
         keep_freed_memory()
-        sys.setswitchinterval(_SWITCH)
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wake_after)
@@ -120,8 +115,11 @@ class Wire:
     def _watch(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
         """Libcurl wants a socket watched for something else; most often for reading no more, or again."""
         what &= pycurl.POLL_INOUT  # POLL_REMOVE is another bit
-        changed = what ^ self._watched.get(fd, 0)
-        self._watched[fd] = what
+        before = self._watched.pop(fd, 0)
+        if what:
+            self._watched[fd] = what
+        # Told what is known already, it is another socket of the same number: libcurl tells of changes only.
+        changed = what ^ before or what
         if changed & pycurl.POLL_IN:
             if what & pycurl.POLL_IN:
                 self._loop.add_reader(fd, self._act, fd, pycurl.CSELECT_IN)
@@ -251,6 +249,7 @@ class _Exchange:
             opened.close()
         if self._held_back:
             self._held_back.remove_done_callback(self._unpause)
+            self._held_back = None
 
     def _show_head(self, status: int, lines: list[bytes]) -> int | None:
         self._head_seen = True
@@ -278,6 +277,8 @@ class _Exchange:
             self._watch_for_stalls()
 
     def _unpause(self, _future: "asyncio.Future[Any]") -> None:
+        if not self._held_back:
+            return  # the exchange has ended in the same moment
         self._held_back = None
         self._fresh = self._patience.floor  # the source had no chance to show what it can do
         try:

@@ -15,7 +15,7 @@ import xxhash
 from windlass.transfer.ledger import Piece
 from windlass.transfer.settled import settled
 
-BATCH = 1024 * 1024  # bytes of one write
+BATCH = 512 * 1024  # bytes of one write
 
 
 class Writable(Protocol):
