@@ -35,7 +35,7 @@ class Asker(Receiver, Protocol):
 class Trouble:
     """An exchange that fell short: why, how long (s) the source wants peace, and the error if it is final.
 
-    `known` says that it began before another one failed: of many that fail together one counts.
+    `begun_at` is when it began, by the loop's clock: of many that fail together one counts.
     """
 
     reason: str
@@ -43,7 +43,7 @@ class Trouble:
     cause: Cause | None = None
     limited: bool = False
     refusal: WindlassError | None = None
-    known: bool = False
+    begun_at: float = math.inf
 
 
 class Source:
@@ -74,7 +74,7 @@ class Source:
         """One exchange, over as many redirects as it takes; None where the reply ended as it should."""
         begun_at = _now()
         trouble = await self._ask(run)
-        return trouble and replace(trouble, known=begun_at < self._failed_at)
+        return trouble and replace(trouble, begun_at=begun_at)
 
     async def _ask(self, run: Asker) -> Trouble | None:
         address, followed = self._address, False
@@ -144,7 +144,7 @@ class Source:
         if _now() - self._failed_at > _ASLEEP:
             # The first one; or the clock went on while nothing else could, and the connections died of that.
             self.progressed()
-        if not trouble.known:
+        if trouble.begun_at >= self._failed_at:  # else it began before another one failed, and tells nothing new
             self._failures += 1
             self._failed_at = _now()
         self._fresh = trouble.cause is not None
