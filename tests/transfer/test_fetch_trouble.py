@@ -218,11 +218,27 @@ def test_a_wait_too_long_for_us_ends_it_for_all(tmp_path: Path) -> None:
 def test_trouble_of_one_does_not_stop_the_others(tmp_path: Path) -> None:
     """One connection of four is refused: it is withdrawn, the others go on, and it comes back when it is calm."""
     content = CONTENT * 10
-    server = Server(content, script=[None, None, answers(503)], redirects=False, rate=200)
-    staged, meter = bring(server, tmp_path, using=tools(server, connections=4))
-    assert_right(staged, content)
+    server, refused_at = Server(content, redirects=False, rate=200), list[float]()
+    meter, busy = Meter(len(content)), list[tuple[float, int]]()
+
+    async def refusing_a_fourth(request: Request, receiver: Receiver) -> None:
+        if server.open == 3 and not refused_at:
+            refused_at.append(asyncio.get_running_loop().time())
+            server.script.append(answers(503))
+        await server(request, receiver)
+
+    async def watched() -> Staged:
+        task = asyncio.create_task(fetch(target_of(content), tmp_path, tools(refusing_a_fourth, connections=4), meter))
+        while not task.done():
+            busy.append((asyncio.get_running_loop().time(), server.open))
+            await asyncio.sleep(0.05)
+        return await task
+
+    assert_right(run(watched()), content)
     assert meter.retries == 1
-    assert server.peak == 4
+    [refused] = refused_at
+    assert {count for at, count in busy if refused + 0.1 < at < refused + 4.5} == {3}
+    assert max(count for at, count in busy if at > refused + 5.5) == 4
 
 
 def test_a_dead_address_is_left_for_a_new_one(tmp_path: Path) -> None:

@@ -43,8 +43,7 @@ class CrewSize:
         self._before = None
 
     def _judge(self, now: float, speed: float, most: int) -> None:
-        if speed <= 0:
-            return  # nothing comes: more connections are no help
+        # Where nothing comes at all it grows, too: the connections may have died of a network that has changed.
         if self._before and speed < _GROWTH * self._before[1]:
             self._resize(self._before[0], now + _LOOK_AGAIN)
             self._before = None
