@@ -1,12 +1,13 @@
 """The house's plan, held by reading the code: which room may know which, who owns which package, how large things are.
 
     errors                                                     known to all
-    codes settings manifest quantization ratelimit presence listening   values, and small parts that know no room
+    codes settings manifest quantization ratelimit presence listening fit   values, and small parts that know no room
     names
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
     running space
     runner views
+    plan
     service
     api   web   client   share                                 faces that never import one another
     cli                                                        the face that starts the others
@@ -34,12 +35,13 @@ ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening"},
+    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening", "fit"},
     {"names"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
+    {"plan"},
     {"service"},
     {"api", "web", "client", "share"},
     {"cli"},
@@ -54,6 +56,7 @@ NARROW = {
     "quantization": {"errors"},
     "presence": {"errors"},
     "listening": {"errors"},
+    "fit": {"errors"},
     "names": {"errors", "settings"},
     "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
@@ -65,7 +68,8 @@ NARROW = {
     "space": {"errors", "pull", "jobs", "library"},
     "runner": {"errors", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
     "views": {"errors", "manifest", "pull", "jobs"},
-    "api": {"errors", "codes", "manifest", "service", "views", "jobs.states", "library"},
+    "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
+    "api": {"errors", "codes", "manifest", "service", "views", "plan", "jobs.states", "library"},
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},
     "share": {"errors", "listening"},

@@ -41,9 +41,14 @@ class Progress:
     phase: Phase = Phase.RESOLVING
 
     @property
+    def kept(self) -> dict[str, int]:
+        """Bytes that are here for good, of each file."""
+        return {path: meter.kept for path, meter in self.files.items()}
+
+    @property
     def downloaded(self) -> int:
         """Bytes that are here for good, the catalog's texts among them."""
-        return self.base + sum(meter.kept for meter in self.files.values())
+        return self.base + sum(self.kept.values())
 
 
 @dataclass(frozen=True, slots=True)

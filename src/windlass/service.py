@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
 from windlass.errors import IllegalMove, InsufficientStorage, InvalidRequest, StorageUnavailable
+from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, FOUND, OPEN, PAUSE, RESUME, RETRY, Edge, State
 from windlass.library.disk import storage_errors
@@ -29,6 +30,7 @@ from windlass.views import JobView
 if TYPE_CHECKING:
     from windlass.hub.resolve import Resolver
     from windlass.jobs.store import Store
+    from windlass.plan import Plan
     from windlass.runner import Limits, Runner
     from windlass.transfer.target import Tools
 
@@ -109,14 +111,40 @@ class Service:
         Raises:
             WindlassError: the request cannot be met; nothing was written.
         """
-        manifest = self._resolver.resolve(self._ref(model, quantization), prefer)
+        ref = self._ref(model, quantization)
+        manifest = self._resolver.resolve(ref, prefer)
         job = self.store.open_job(manifest.key)
+        if job and job.state is State.FAILED:  # what was told a moment ago may be why
+            self._resolver.forget()
+            manifest = self._resolver.resolve(ref, prefer)
         if (job is None or job.state not in _ACTIVE) and self._is_here(manifest):
             return self._view(self._record_found(manifest, job)), True
         with self._admission:
             job = self._go_on(self.store.open_job(manifest.key), manifest)
         self.runner.poke()
         return self._view(job), False
+
+    def plan(self, model: str, quantization: str | None = None, prefer: Format | None = None) -> "Plan":
+        """What `download` would do, and what else there is to choose from. Writes nothing.
+
+        Raises:
+            WindlassError: as `download`; but a model whose access is not granted can be planned all the same.
+        """
+        from windlass.fit import memory_here
+        from windlass.plan import Plan
+
+        ref = self._ref(model, quantization)
+        resolution = self._resolver.explain(ref, prefer, every_base=True)
+        default = self._resolver.explain(replace(ref, quantization=None), prefer) if ref.quantization else resolution
+        manifest = resolution.manifest
+        return Plan(
+            resolution,
+            default=default.manifest.quantization,
+            states={file: self.shelf.state_of(file) for file in manifest.files},
+            kept=progress_of(manifest, self.shelf).kept,
+            free=self._usable(manifest.key),
+            memory=memory_here((sys.platform, machine())),
+        )
 
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
@@ -259,10 +287,7 @@ class Service:
         """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
         progress = progress_of(manifest, self.shelf)
         needed = manifest.total_size - progress.downloaded
-        promised = sum(
-            job.total - job.downloaded for job in self.store.jobs(_ACTIVE) if job.manifest.key != manifest.key
-        )
-        free = max(0, self._free_space() - self.settings.min_free - promised)
+        free, promised = self._usable(manifest.key), self._promised(manifest.key)
         if needed > free:
             raise InsufficientStorage(
                 f"{manifest.id} needs {needed:,} more bytes, and {free:,} may be used on "
@@ -271,6 +296,16 @@ class Service:
                 free=free,
                 hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
             )
+
+    def _usable(self, key: str) -> int:
+        """Bytes on the disk that a job of this key may use."""
+        return max(0, self._free_space() - self.settings.min_free - self._promised(key))
+
+    def _promised(self, key: str) -> int:
+        """Bytes that all other jobs still want. Where nobody has asked for any yet, no database is made to look."""
+        if not has_database(self.settings.database_url):
+            return 0
+        return sum(job.left for job in self.store.jobs(_ACTIVE) if job.manifest.key != key)
 
     def _free_space(self) -> int:
         folder = self.shelf.models_dir

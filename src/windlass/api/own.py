@@ -7,7 +7,8 @@ from starlette.responses import JSONResponse
 from windlass import __version__
 from windlass.api import schemas
 from windlass.api.bodies import read_object
-from windlass.api.lmstudio import Behind
+from windlass.api.lmstudio import Behind, Body
+from windlass.plan import plan_body
 from windlass.views import job_detail
 
 router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
@@ -17,6 +18,18 @@ router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
 def health(service: Behind) -> JSONResponse:
     """Whether the server is well, in one line."""
     return JSONResponse({"status": "ok", "version": __version__, **service.health()})
+
+
+@router.post(
+    "/plan",
+    response_model=schemas.AnyObject,
+    openapi_extra=schemas.body_of(schemas.Download),
+    responses=schemas.errors(400, 403, 404, 413, 415, 502, 503),
+)
+async def plan(body: Body, service: Behind) -> JSONResponse:
+    """What a download would do, and what else there is to choose from. Creates nothing."""
+    planned = await run_in_threadpool(service.plan, body.model, body.quantization, body.format)
+    return JSONResponse(plan_body(planned))
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404))

@@ -21,6 +21,9 @@ class Backend(Protocol):
     def download(self, model: str, quantization: str | None, prefer: str | None) -> Job:
         """Start a download; its job, whose `status` may be `already_downloaded`."""
 
+    def plan(self, model: str, quantization: str | None, prefer: str | None) -> Job:
+        """What a download would do."""
+
     def job(self, job_id: str) -> Job:
         """A job with its files."""
 

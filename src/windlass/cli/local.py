@@ -41,6 +41,12 @@ class Local:
         self._service.runner.start()
         return job_detail(view)
 
+    def plan(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+        """What a download would do."""
+        from windlass.plan import plan_body
+
+        return plan_body(self._service.plan(model, quantization, cast("Format | None", prefer)))
+
     def job(self, job_id: str) -> Job:
         """A job with its files."""
         return job_detail(self._service.detail(job_id))

@@ -76,10 +76,27 @@ def get(
     """
     from windlass.cli.get import get as run
 
-    if gguf and mlx:
-        raise typer.BadParameter("--gguf and --mlx exclude each other")
-    prefer = "gguf" if gguf else "mlx" if mlx else None
-    raise typer.Exit(run(_settings(), _console(), (model, quantization, prefer), as_json=as_json, detach=detach))
+    wish = model, quantization, _format(gguf=gguf, mlx=mlx)
+    raise typer.Exit(run(_settings(), _console(), wish, as_json=as_json, detach=detach))
+
+
+@app.command(cls=Verb)
+def plan(
+    model: Model,
+    quantization: Quantization = None,
+    gguf: Annotated[bool, typer.Option("--gguf", help="Only a GGUF.")] = False,
+    mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what `get` would bring in, from where and why, and what else there is to choose from.
+
+    Example: windlass plan qwen/qwen3-4b-2507
+    """
+    from windlass.cli.backend import backend
+    from windlass.cli.plan import show_plan
+
+    with backend(_settings()) as behind:
+        show_plan(behind.plan(model, quantization, _format(gguf=gguf, mlx=mlx)), as_json=as_json)
 
 
 @app.command(cls=Verb)
@@ -191,6 +208,12 @@ def config(as_json: Json = False) -> None:
     from windlass.cli.config import show_settings
 
     show_settings(_settings(), as_json=as_json)
+
+
+def _format(*, gguf: bool, mlx: bool) -> str | None:
+    if gguf and mlx:
+        raise typer.BadParameter("--gguf and --mlx exclude each other")
+    return "gguf" if gguf else "mlx" if mlx else None
 
 
 def _settings() -> Settings:

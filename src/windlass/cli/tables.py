@@ -30,39 +30,40 @@ def show_models(rows: list[Row], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(rows) + "\n")
         return
-    table = _table("MODEL", "QUANT", "FORMAT", "PARAMS", "SIZE")
+    shown = table("MODEL", "QUANT", "FORMAT", "PARAMS", "SIZE")
     for row in rows:
         quantization = (row.get("quantization") or {}).get("name") or ""
         sizes = (row.get("params_string") or "", words.size(row["size_bytes"]))
-        table.add_row(row["key"], quantization, row.get("format") or "", *sizes)
-    _print(table, rows, "No models yet. Bring one in: windlass get qwen/qwen3-4b-2507")
+        shown.add_row(row["key"], quantization, row.get("format") or "", *sizes)
+    _print(shown, rows, "No models yet. Bring one in: windlass get qwen/qwen3-4b-2507")
 
 
 def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -> None:
     """The jobs; those that are over only where `everything` is wanted."""
-    shown = [job for status, jobs in lists.items() for job in jobs if everything or status != "completed"]
+    chosen = [job for status, jobs in lists.items() for job in jobs if everything or status != "completed"]
     if as_json:
-        sys.stdout.write(json.dumps(shown) + "\n")
+        sys.stdout.write(json.dumps(chosen) + "\n")
         return
-    table = _table("JOB", "MODEL", "STATUS", "DONE", "SIZE", "SPEED")
-    for job in shown:
+    shown = table("JOB", "MODEL", "STATUS", "DONE", "SIZE", "SPEED")
+    for job in chosen:
         status = job["phase"] if job["status"] == "downloading" else job["status"]
         done = f"{100 * job['downloaded_bytes'] / max(1, job['total_size_bytes']):.0f} %"
         rate = words.speed(job["bytes_per_second"]) if "bytes_per_second" in job else ""
         model = job["items"][-1]
         name = f"{model['id']}@{model['quantization']['name']}" if "quantization" in model else model["id"]
-        table.add_row(job["job_id"], name, status, done, words.size(job["total_size_bytes"]), rate)
-    _print(table, shown, "Nothing is on its way.")
+        shown.add_row(job["job_id"], name, status, done, words.size(job["total_size_bytes"]), rate)
+    _print(shown, chosen, "Nothing is on its way.")
 
 
-def _table(*columns: str) -> "Table":
+def table(*columns: str) -> "Table":
+    """An empty table: plain columns, numbers to the right."""
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    empty = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         right = column in ("SIZE", "DONE", "SPEED")
-        table.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
-    return table
+        empty.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
+    return empty
 
 
 def _print(table: "Table", rows: list[Row], otherwise: str) -> None:

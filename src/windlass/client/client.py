@@ -43,9 +43,11 @@ class Client:
 
     def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> dict[str, Any]:
         """Start a download; the job, as the contract has it. Raises ServerFailure."""
-        body = {"model": model, "quantization": quantization, "format": prefer}
-        body = {name: value for name, value in body.items() if value is not None}
-        return self.ask("POST", "/api/v1/models/download", json=body)
+        return self.ask("POST", "/api/v1/models/download", json=_wish(model, quantization, prefer))
+
+    def plan(self, model: str, quantization: str | None = None, prefer: str | None = None) -> dict[str, Any]:
+        """What a download would do. Raises ServerFailure."""
+        return self.ask("POST", "/api/windlass/v1/plan", json=_wish(model, quantization, prefer))
 
     def job(self, job_id: str) -> dict[str, Any]:
         """A job with its files. Raises ServerFailure."""
@@ -86,6 +88,11 @@ class Client:
         if response.is_success and isinstance(body, dict):
             return body
         raise _failure(response.status_code, body, self.url)
+
+
+def _wish(model: str, quantization: str | None, prefer: str | None) -> dict[str, str]:
+    body = {"model": model, "quantization": quantization, "format": prefer}
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def _failure(status: int, body: Any, url: str) -> ServerFailure:

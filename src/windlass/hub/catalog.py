@@ -13,6 +13,7 @@ A model is unknown only when each says 404. What the manifest alone gives is eno
 import html
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,10 +30,12 @@ from windlass.hub.model_yaml import (
     write_manifest,
     write_model_yaml,
 )
+from windlass.hub.recent import Recent
 from windlass.hub.web import MIB, Ask, Reply, Web
 from windlass.manifest import CatalogEntry
 
 _PAGE_LIMIT = 8 * MIB
+_MOST_KEPT = 16 * MIB  # of texts, together
 _PRE = re.compile(r"<pre\b[^>]*>(.*?)</pre>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]{0,1000}>")
 _MARK = "# model.yaml is an open standard"
@@ -57,9 +60,11 @@ class CatalogModel:
 class Catalog:
     """The catalog at `address`: http, https, or a folder's path."""
 
-    def __init__(self, web: Web, address: str) -> None:
+    def __init__(self, web: Web, address: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.address = address.rstrip("/")
         self._web = web
+        # That a name is not known is not kept: whoever has just added it would wonder.
+        self._found = Recent[CatalogModel | None](clock, _MOST_KEPT, lambda model: model.entry.size if model else 0)
 
     @property
     def is_folder(self) -> bool:
@@ -71,6 +76,10 @@ class Catalog:
         site = "https://lmstudio.ai" if self.is_folder else self.address
         return f"{site}/models/{owner}/{name}"
 
+    def forget(self) -> None:
+        """Ask anew from now on."""
+        self._found.forget()
+
     def find(self, owner: str, name: str) -> CatalogModel | None:
         """The model of that name (lower case), None if the catalog does not know it.
 
@@ -80,7 +89,7 @@ class Catalog:
         """
         if self.is_folder:
             return _find_in_folder(Path(self.address), owner, name)
-        return self._find_on_site(owner, name)
+        return self._found.get((owner, name), lambda: self._find_on_site(owner, name))
 
     def _find_on_site(self, owner: str, name: str) -> CatalogModel | None:
         base = f"{self.address}/api/v1/artifacts/{quote(owner)}/{quote(name)}"

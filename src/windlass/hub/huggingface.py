@@ -9,6 +9,7 @@ Protocol: https://huggingface.co/docs/hub/api and what the Hub was seen to answe
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from windlass.errors import HubError, ModelGated, ModelNotFound, WindlassError
 from windlass.hub.listing import HubFile, Listing
+from windlass.hub.recent import Recent
 from windlass.hub.web import MIB, Ask, Reply, Web, origin
 from windlass.manifest import Digest
 from windlass.names import is_repository
@@ -30,6 +32,8 @@ _SHA1 = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next\b"?', re.IGNORECASE)
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE")
+_MOST_KEPT_FILES = 100_000  # of all listings that are kept together: some 50 MB
+_MOST_KEPT_TEXT = 16 * MIB
 _WHERE_TOKENS_GO = "set HF_TOKEN, or sign in with `hf auth login`"
 
 
@@ -64,21 +68,40 @@ class _Asked:
 
 
 class HuggingFace:
-    """The hub at `endpoint`. `token` is called for each request, so that a login counts at once."""
+    """The hub at `endpoint`. `token` is called for each request, so that a login counts at once.
 
-    def __init__(self, web: Web, endpoint: str, token: Callable[[], str | None]) -> None:
+    What it tells is kept for a few seconds (`recent.py`), for each token apart.
+    """
+
+    def __init__(
+        self,
+        web: Web,
+        endpoint: str,
+        token: Callable[[], str | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.endpoint = endpoint.rstrip("/")
         self._web = web
         self._token = token
+        self._listings = Recent[Listing](clock, _MOST_KEPT_FILES, lambda listing: len(listing.files) + 1)
+        self._texts = Recent[bytes](clock, _MOST_KEPT_TEXT, lambda text: len(text) + 1)
+
+    def forget(self) -> None:
+        """Ask anew from now on."""
+        self._listings.forget()
+        self._texts.forget()
 
     def listing(self, repo: str, revision: str | None = None) -> Listing:
-        """What `repo` holds at `revision`, pinned to the commit that it stands for now.
+        """What `repo` holds at `revision`, pinned to the commit that it stands for now, or did a few seconds ago.
 
         Raises:
             ModelNotFound: no such repository or revision, or a private one that the token does not open.
             ModelGated: the hub denies the listing itself.
             HubFailure: it did not answer as it should.
         """
+        return self._listings.get((repo, revision, self._token()), lambda: self._ask_for_listing(repo, revision))
+
+    def _ask_for_listing(self, repo: str, revision: str | None) -> Listing:
         asked = _Asked(self.endpoint, repo, revision, signed_in=self._token() is not None)
         reply = self._info(asked)
         info = _object(reply, asked)
@@ -106,7 +129,8 @@ class HuggingFace:
             HubFailure: the hub did not answer as it should, or with more.
         """
         asked = _Asked(self.endpoint, repo, commit, path, signed_in=self._token() is not None)
-        return self._get(self._resolve(repo, commit, path), Ask(self._token(), limit), asked).body
+        question, ask = (repo, commit, path, limit, self._token()), Ask(self._token(), limit)
+        return self._texts.get(question, lambda: self._get(self._resolve(repo, commit, path), ask, asked).body)
 
     def check_access(self, repo: str, commit: str, path: str) -> None:
         """Ask for a file's first byte: a gated repository's listing is public, its bytes are not.
@@ -117,7 +141,9 @@ class HuggingFace:
             ModelGated: access is not granted.
         """
         asked = _Asked(self.endpoint, repo, commit, path, signed_in=self._token() is not None)
-        self._get(self._resolve(repo, commit, path), Ask(self._token(), 0, {"Range": "bytes=0-0"}, follow=False), asked)
+        ask = Ask(self._token(), 0, {"Range": "bytes=0-0"}, follow=False)
+        question = (repo, commit, path, "access", self._token())
+        self._texts.get(question, lambda: self._get(self._resolve(repo, commit, path), ask, asked).body)
 
     def _info(self, asked: _Asked) -> Reply:
         """What the hub tells of a repository. With no revision given, `main` is asked for by name first.

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from windlass.errors import HubError, HubFailure, ModelGated, ModelNotFound, QuantizationNotFound
@@ -29,7 +30,8 @@ class Resolution:
     """A manifest and what `plan` shows beside it.
 
     Attributes:
-        alternatives: the quantizations that the chosen repository comes in, with the bytes that each would bring in.
+        alternatives: the quantizations that it comes in, with the bytes that each would bring in; of a catalog model
+            those of the chosen base, or where every base was asked about, of all.
         gated: the hub grants access to this repository per person.
         warnings: what was passed over, in sentences for people.
     """
@@ -63,6 +65,11 @@ class Resolver:
         self._catalog = catalog
         self._first = preferred_format(platform)
 
+    def forget(self) -> None:
+        """Ask catalog and hub anew from now on, though they have answered a moment ago."""
+        self._hub.forget()
+        self._catalog.forget()
+
     def resolve(self, ref: ModelRef, prefer: Format | None = None) -> Manifest:
         """The manifest of a model that may be fetched.
 
@@ -76,8 +83,10 @@ class Resolver:
             self._hub.check_access(first.repo, first.commit, first.path)
         return resolution.manifest
 
-    def explain(self, ref: ModelRef, prefer: Format | None = None) -> Resolution:
+    def explain(self, ref: ModelRef, prefer: Format | None = None, *, every_base: bool = False) -> Resolution:
         """The manifest and what there is to say about it, whether or not it may be fetched.
+
+        With `every_base` a catalog model's alternatives are those of all its bases, at the price of a listing for each.
 
         Raises:
             ModelNotFound: neither catalog nor hub has it, or not this part of it.
@@ -89,7 +98,7 @@ class Resolver:
             return self._from_hub(ref, prefer)
         model, warnings = self._in_catalog(ref)
         if model is not None:
-            return self._from_catalog(model, ref.quantization, prefer)
+            return self._from_catalog(model, Wish(ref.quantization, prefer=prefer), every_base=every_base)
         if ref.site is Site.CATALOG:
             raise ModelNotFound(
                 f"{self._catalog.address} knows no model {ref.repo.lower()}.", hint="Look at its spelling."
@@ -149,10 +158,12 @@ class Resolver:
                 return {}
             raise
 
-    def _from_catalog(self, model: CatalogModel, quantization: str | None, prefer: Format | None) -> Resolution:
+    def _from_catalog(self, model: CatalogModel, wish: Wish, *, every_base: bool) -> Resolution:
         sources = self._sources(model)
-        found = self._first_base(model, sources, Wish(quantization, prefer=prefer))
-        entry = model.entry
+        found = self._first_base(model, sources, wish)
+        entry, alternatives = model.entry, found.selection.alternatives
+        if every_base:
+            alternatives = {**self._alternatives(sources, wish.prefer), **alternatives}
         manifest = Manifest(
             id=entry.id,
             publisher=entry.owner,
@@ -165,7 +176,16 @@ class Resolver:
             why=f"{found.listing.repo} is the base that fits. {found.selection.why}",
         )
         warnings = (*model.warnings, *found.warnings)
-        return Resolution(manifest, found.selection.alternatives, found.listing.gated, warnings)
+        return Resolution(manifest, alternatives, found.listing.gated, warnings)
+
+    def _alternatives(self, sources: list[HubSource], prefer: Format | None) -> dict[str, int]:
+        """What all bases come in together; of two that come in the same one, the first to be taken counts."""
+        labels: dict[str, int] = {}
+        for candidate in in_order(sources, None, prefer, self._first)[:_MOST_LOOKUPS]:
+            with suppress(ModelNotFound, ModelGated, HubError):  # a base that fails is one that cannot be had
+                found = self._base(candidate.source, Wish(prefer=prefer), {})
+                labels = {**(found.selection.alternatives if found else {}), **labels}
+        return labels
 
     def _sources(self, model: CatalogModel) -> list[HubSource]:
         """All repositories that a catalog model can come from, bases that are catalog models looked up in turn."""

@@ -1,0 +1,62 @@
+"""`windlass plan`: what a download would bring in, as people read it."""
+
+import json
+import sys
+from typing import Any
+
+from windlass.cli import words
+from windlass.cli.tables import console, table
+
+Row = dict[str, Any]
+
+_MEMORY = {
+    "gpu": "on the graphics card",
+    "gpu+ram": "split between graphics card and memory",
+    "ram": "in memory",
+    "nowhere": "more than this machine's memory",
+    "unknown": "",
+}
+
+
+def show_plan(plan: Row, *, as_json: bool) -> None:
+    """The plan; the choice of quantizations comes last, where the eye is."""
+    if as_json:
+        sys.stdout.write(json.dumps(plan) + "\n")
+        return
+    out = console()
+    if not out.is_terminal:
+        out.width = 10_000  # a pipe has no width: nothing is cut off
+    for line in [*_told(plan), ""]:
+        out.print(line, markup=False, soft_wrap=True)
+    out.print(_files(plan["files"]))
+    if plan["quantizations"]:
+        out.print()
+        out.print(_quantizations(plan["quantizations"]))
+
+
+def _told(plan: Row) -> list[str]:
+    kind = " ".join(text for text in (plan.get("quantization"), plan["format"].upper()) if text)
+    fetched, free = words.size(plan["bytes_to_fetch"]), words.size(plan["free_bytes"])
+    lines = [f"{plan['display_name']}, {kind}  {plan['url']}", plan["why"]]
+    lines += [f"warning: {warning}" for warning in plan["warnings"]]
+    if plan["gated"]:
+        lines.append(f"Access is granted per person: ask for it at {plan['url']}")
+    return [*lines, f"{fetched} to fetch; {free} may be used{'' if plan['fits_disk'] else ': it does not fit'}"]
+
+
+def _files(files: list[Row]) -> Any:
+    shown = table("FILE", "SIZE", "HERE")
+    for file in files:
+        here = file["state"] if file["state"] != "absent" else ""
+        shown.add_row(file["path"], words.size(file["size_bytes"]), here)
+    return shown
+
+
+def _quantizations(quantizations: list[Row]) -> Any:
+    shown = table("QUANT", "SIZE", "", "RUNS")
+    for one in quantizations:
+        marks = ["default"] if one["default"] else []
+        marks += ["this one"] if one["selected"] and not one["default"] else []
+        marks += [] if one["fits_disk"] else ["no room on the disk"]
+        shown.add_row(one["name"], words.size(one["size_bytes"]), ", ".join(marks), _MEMORY[one["fits_memory"]])
+    return shown
