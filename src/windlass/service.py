@@ -142,7 +142,7 @@ class Service:
             default=default.manifest.quantization,
             states={file: self.shelf.state_of(file) for file in manifest.files},
             kept=progress_of(manifest, self.shelf).kept,
-            free=self._usable(manifest.key),
+            free=self._usable(self._promised(manifest.key)),
             memory=memory_here((sys.platform, machine())),
         )
 
@@ -287,7 +287,8 @@ class Service:
         """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
         progress = progress_of(manifest, self.shelf)
         needed = manifest.total_size - progress.downloaded
-        free, promised = self._usable(manifest.key), self._promised(manifest.key)
+        promised = self._promised(manifest.key)
+        free = self._usable(promised)
         if needed > free:
             raise InsufficientStorage(
                 f"{manifest.id} needs {needed:,} more bytes, and {free:,} may be used on "
@@ -297,9 +298,9 @@ class Service:
                 hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
             )
 
-    def _usable(self, key: str) -> int:
-        """Bytes on the disk that a job of this key may use."""
-        return max(0, self._free_space() - self.settings.min_free - self._promised(key))
+    def _usable(self, promised: int) -> int:
+        """Bytes on the disk that one more job may use."""
+        return max(0, self._free_space() - self.settings.min_free - promised)
 
     def _promised(self, key: str) -> int:
         """Bytes that all other jobs still want. Where nobody has asked for any yet, no database is made to look."""

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-_FILE = "sqlite:///"
+_FILE, _MEMORY = "sqlite:///", ":memory:"
 
 
 def has_database(url: str) -> bool:
     """Whether there is a database at this address; one that is not a file of this machine is taken to be there."""
-    return not url.startswith(_FILE) or Path(url.removeprefix(_FILE)).exists()
+    path = url.removeprefix(_FILE)
+    return path in (url, _MEMORY) or Path(path.partition("?")[0]).exists()
