@@ -48,7 +48,7 @@ class Progress:
     @property
     def downloaded(self) -> int:
         """Bytes that are here for good, the catalog's texts among them."""
-        return self.base + sum(self.kept.values())
+        return self.base + sum(meter.kept for meter in self.files.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The same question is asked once: again within seconds, or by many at once; errors and old answers are not kept."""
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
 
@@ -88,8 +89,9 @@ def test_an_error_is_shared_by_those_who_asked_meanwhile() -> None:
 
     def fail() -> str:
         waiting.append(second.submit(recent.get, "q", lambda: "asked again"))
-        while not recent._answers["q"].future._condition._waiters:  # type: ignore[attr-defined]
-            pass  # the other one is not there yet
+        until = time.monotonic() + 10
+        while not recent._answers["q"].future._condition._waiters and not waiting[0].done():  # type: ignore[attr-defined]
+            assert time.monotonic() < until
         raise HubUnreachable("no")
 
     waiting: list[Future[str]] = []

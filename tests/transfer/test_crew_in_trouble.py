@@ -18,6 +18,7 @@ from windlass.transfer.meter import Meter
 from windlass.transfer.network import Cause, Cut, Receiver, Request
 from windlass.transfer.retry import Persistence
 from windlass.transfer.target import Staged
+from windlass.transfer.throttle import Throttle
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 LONG = CONTENT * 10
@@ -71,22 +72,15 @@ def test_a_source_that_goes_silent_for_all_is_given_up(tmp_path: Path, seconds: 
 
 def test_a_hub_that_denies_all_at_once_and_then_is_well(tmp_path: Path) -> None:
     """Eight connections are told 401 in one moment: that is one hiccup, not eight."""
-    server = Server(LONG, rate=500, redirects=False)
+    server, denied = Server(LONG, rate=500, redirects=False), list[Request]()
 
-    async def deny(asked: int) -> None:
-        if asked <= 8:
-            server.script.insert(0, answers(401))
-
-    network = After(server, len(LONG) // 2, deny)
-    network._sent, cut_at = 1 << 30, len(LONG) // 2
-
-    async def both(request: Request, receiver: Receiver) -> None:
-        if server.sent >= cut_at and network.asked < 8:
-            network.asked += 1
+    async def denying(request: Request, receiver: Receiver) -> None:
+        if server.sent >= len(LONG) // 2 and len(denied) < 8:
+            denied.append(request)
             server.script.insert(0, answers(401))
         await server(request, receiver)
 
-    staged, meter = bring(server, tmp_path, target_of(LONG), tools(both, connections=8, persistence=Persistence()))
+    staged, meter = bring(server, tmp_path, target_of(LONG), tools(denying, connections=8, persistence=Persistence()))
     assert_right(staged, LONG)
     assert meter.retries >= 8
 
@@ -95,13 +89,13 @@ def test_a_hub_that_denies_for_good_in_mid_file(tmp_path: Path) -> None:
     """It is believed in the end, by a crew as well."""
     server = Server(LONG, rate=500, redirects=False)
 
-    async def both(request: Request, receiver: Receiver) -> None:
+    async def denying(request: Request, receiver: Receiver) -> None:
         if server.sent >= len(LONG) // 2:
             server.script.insert(0, answers(401))
         await server(request, receiver)
 
     with pytest.raises(ModelGated):
-        bring(server, tmp_path, target_of(LONG), tools(both, connections=8, persistence=Persistence()))
+        bring(server, tmp_path, target_of(LONG), tools(denying, connections=8, persistence=Persistence()))
     assert len(server.requests) < 200
 
 
@@ -153,6 +147,31 @@ def test_a_slow_connection_does_not_hold_up_the_end(tmp_path: Path, monkeypatch:
     assert slow.sent > 0
     assert seconds[0] < 15
     assert meter.fetched <= len(CONTENT) + 64
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_line_that_becomes_slow_is_not_blamed_on_its_connections(
+    tmp_path: Path, limited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a limit that is set in mid-file, or by itself: they are not given up again and again."""
+    monkeypatch.setattr(crew, "_ENOUGH", 64)
+    monkeypatch.setattr(segments, "SHORTEST_SPLIT", 512)
+    server, throttle = Server(CONTENT, rate=10_000, block=4, redirects=False), Throttle()
+    lane = throttle.lane()
+
+    async def slower() -> Staged:
+        using = tools(server, connections=4, lane=lane)
+        task = asyncio.create_task(fetch_file(target_of(CONTENT), tmp_path, using, Meter(len(CONTENT))))
+        while server.sent < len(CONTENT) - 100:  # some connections are free by now
+            await asyncio.sleep(0.001)
+        if limited:
+            throttle.bucket.rate = 1
+        else:
+            server.rate = 1.0
+        return await task
+
+    assert_right(run(slower()), CONTENT)
+    assert len(server.requests) <= 24 + 2  # one for each segment, and for each connection that was given up once
 
 
 @pytest.mark.parametrize(

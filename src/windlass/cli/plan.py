@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from windlass.cli import words
-from windlass.cli.tables import console, table
+from windlass.cli.tables import output, table
 
 Row = dict[str, Any]
 
@@ -23,9 +23,7 @@ def show_plan(plan: Row, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(plan) + "\n")
         return
-    out = console()
-    if not out.is_terminal:
-        out.width = 10_000  # a pipe has no width: nothing is cut off
+    out = output()
     for line in [*_told(plan), ""]:
         out.print(line, markup=False, soft_wrap=True)
     out.print(_files(plan["files"]))

@@ -25,6 +25,14 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, emoji=False)
 
 
+def output() -> Console:
+    """A console on stdout. A pipe has no width: nothing is cut off there."""
+    out = console()
+    if not out.is_terminal:
+        out.width = 10_000
+    return out
+
+
 def show_models(rows: list[Row], *, as_json: bool) -> None:
     """The models on the shelf, as `/api/v1/models` lists them."""
     if as_json:
@@ -70,7 +78,4 @@ def _print(table: "Table", rows: list[Row], otherwise: str) -> None:
     if not rows:
         console(stderr=True).print(otherwise)
         return
-    out = console()
-    if not out.is_terminal:
-        out.width = 10_000  # a pipe has no width: nothing is cut off
-    out.print(table)
+    output().print(table)

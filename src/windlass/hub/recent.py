@@ -65,7 +65,7 @@ class Recent(Generic[T]):
             self._answers = {}
 
     def _fill(self, question: Hashable, answer: _Answer[T], ask: Callable[[], T]) -> None:
-        weight, result = 0, None
+        weight = 0
         try:
             result = ask()
             weight = self._weigh(result)

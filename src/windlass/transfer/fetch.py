@@ -205,12 +205,18 @@ class _Fetch:
         return len(self._crew) > 1 and _now() - self._came_at < _WELL
 
     def _relieve(self) -> None:
-        """Take the last work from a connection that would hold up the file with it: another one is free for that."""
-        if self._plan.has_work() or len(self._crew) >= self._wanted():
+        """Take the last work from a connection that would hold up the file with it: another one is free for that.
+
+        Where a limit holds it is us who make it slow. And once is enough before another one has been fast again: it may
+        be the whole line that has become slow, and each new connection costs what was on its way on the old one.
+        """
+        if self._tools.lane.limited or self._plan.has_work() or len(self._crew) >= self._wanted():
             return
+        best = self._best
         for run, worker in self._runs.items():
-            if is_late(run.segment.left, run.taken, _now() - run.begun_at, self._best):
+            if is_late(run.segment.left, run.taken, _now() - run.begun_at, best):
                 self._meter.note = "a connection was far slower than the others and was given up"
+                self._best = 0.0
                 worker.cancel()
 
     async def _exchange(self, segment: Segment) -> Trouble | None:
