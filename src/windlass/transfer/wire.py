@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import pycurl
 
-from windlass.transfer.memory import keep_freed_memory
 from windlass.transfer.network import Cause, Cut, Head, Patience, Receiver, Request, is_private_name, is_public
 
 _BUFFER = 128 * 1024  # bytes of one read; what is held back in the middle of one is copied once more
@@ -53,7 +52,6 @@ class Wire:
         self._timer: asyncio.TimerHandle | None = None
         self._running: dict[Any, _Exchange] = {}
         self._watched: dict[int, int] = {}  # what each socket is watched for
-        keep_freed_memory()
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._wake_after)
