@@ -7,7 +7,8 @@
     pull
     running space
     runner views
-    plan
+    plan folder
+    admission
     service
     api   web   client   share                                 faces that never import one another
     cli                                                        the face that starts the others
@@ -41,7 +42,8 @@ LAYERS = (
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
-    {"plan"},
+    {"plan", "folder"},
+    {"admission"},
     {"service"},
     {"api", "web", "client", "share"},
     {"cli"},
@@ -69,6 +71,8 @@ NARROW = {
     "runner": {"errors", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
     "views": {"errors", "manifest", "pull", "jobs"},
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
+    "folder": {"errors", "library.disk"},
+    "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
     "api": {"errors", "codes", "manifest", "service", "views", "plan", "jobs.states", "library"},
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

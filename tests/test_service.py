@@ -250,7 +250,7 @@ def test_wrong_files_of_the_right_size_are_not_already_downloaded(service: Servi
 
 def test_much_that_is_unverified_is_hashed_by_a_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """No client waits a minute for its answer: beyond a bound the answer is a job, which then fetches nothing."""
-    monkeypatch.setattr("windlass.service.HASH_AT_ONCE", len(Q4) - 1)
+    monkeypatch.setattr("windlass.admission.HASH_AT_ONCE", len(Q4) - 1)
     folder = service.settings.models_dir / REPO
     folder.mkdir(parents=True)
     (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
@@ -362,7 +362,7 @@ def test_room_is_counted_with_what_is_promised_to_others(make: Make, hub: Hub, m
     """Two jobs that each fit alone: the second is refused, with the numbers, until the first is cancelled."""
     service = make(min_free=1000)
     needed = len(Q4) + len(PROJECTOR)
-    monkeypatch.setattr(service, "_free_space", lambda: 1000 + needed + len(Q8) + len(PROJECTOR) - 1)
+    monkeypatch.setattr(service.folder, "free", lambda: 1000 + needed + len(Q8) + len(PROJECTOR) - 1)
     first = service.download(REPO)[0]
     with pytest.raises(InsufficientStorage) as caught:
         service.download(REPO, "Q8_0")
@@ -379,7 +379,7 @@ def test_room_is_promised_once_however_many_ask(make: Make, hub: Hub, monkeypatc
     for repo in repos:
         hub.add(repo, {"M-Q4_K_M.gguf": Q4})
     service = make(min_free=0)
-    monkeypatch.setattr(service, "_free_space", lambda: len(Q4) + len(Q4) // 2)
+    monkeypatch.setattr(service.folder, "free", lambda: len(Q4) + len(Q4) // 2)
 
     def ask(repo: str) -> bool:
         try:
@@ -397,7 +397,7 @@ def test_what_is_paused_asks_for_room_before_it_goes_on(make: Make, monkeypatch:
     service = make(min_free=0)
     job = service.download(REPO)[0].job
     service.pause(job.id)
-    monkeypatch.setattr(service, "_free_space", lambda: 0)
+    monkeypatch.setattr(service.folder, "free", lambda: 0)
     for again in (lambda: service.resume(job.id), lambda: service.download(REPO)):
         with pytest.raises(InsufficientStorage):
             again()
@@ -429,7 +429,7 @@ def test_a_job_that_waits_for_room_is_resumed_as_any(
         return service.resume(waiting) if again == "resume" else service.download(REPO)
 
     with monkeypatch.context() as patch:
-        patch.setattr(service, "_free_space", lambda: 0)
+        patch.setattr(service.folder, "free", lambda: 0)
         with pytest.raises(InsufficientStorage):
             ask()
         assert service.job(waiting).job.state is State.WAITING
@@ -450,7 +450,7 @@ def test_a_job_that_waits_for_room_and_is_paused_stays_paused(service: Service, 
 def test_a_job_that_waits_for_room_is_cancelled_as_any(service: Service, waiting: str) -> None:
     """And until then its partials are wanted."""
     job = service.store.get(waiting)
-    assert service._wanted_by_others(replace(job, id="job_x")) >= {*partial_names(job.manifest)}
+    assert service.admission.wanted_by_others(replace(job, id="job_x")) >= {*partial_names(job.manifest)}
     assert service.cancel(waiting).job.state is State.CANCELLED
 
 
@@ -463,7 +463,7 @@ def test_a_job_that_waits_for_room_goes_on_by_itself(service: Service, waiting: 
 def test_what_must_stay_free_does_while_it_runs(make: Make, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner knows the setting: a job that was let in, and finds less than that left, waits."""
     service = make(min_free=1 << 60)
-    monkeypatch.setattr(service, "_free_space", lambda: 1 << 61)
+    monkeypatch.setattr(service.folder, "free", lambda: 1 << 61)
     hub.misbehave("cdn", faults.stall(after=1000), times=ALWAYS)
     job = service.download(REPO)[0].job
     finish(service, job.id, state=State.WAITING)
@@ -474,7 +474,7 @@ def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pyte
     """A job that was nearly done may go on on a nearly full disk."""
     bring(service)
     (service.settings.models_dir / REPO / "mmproj-F16.gguf").unlink()
-    monkeypatch.setattr(service, "_free_space", lambda: len(PROJECTOR))
+    monkeypatch.setattr(service.folder, "free", lambda: len(PROJECTOR))
     assert service.download(REPO)[0].job.state in ACTIVE
     with pytest.raises(InsufficientStorage):
         service.download(REPO, "Q8_0")
@@ -483,7 +483,7 @@ def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pyte
 def test_free_space_is_that_of_the_disk_where_models_will_stand(service: Service) -> None:
     """The folder need not be there yet."""
     assert not service.settings.models_dir.exists()
-    assert service._free_space() > 0
+    assert service.folder.free() > 0
     assert not service.settings.models_dir.exists()
 
 

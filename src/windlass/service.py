@@ -1,29 +1,26 @@
 """The composition root, and the verbs that every face offers. A face parses, calls a verb, shows what it answers."""
 
-import shutil
 import sys
-import threading
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
-from pathlib import Path
 from platform import machine
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
-from windlass.errors import IllegalMove, InsufficientStorage, InvalidRequest, StorageUnavailable
+from windlass.admission import Admission, move
+from windlass.errors import InvalidRequest
+from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, FOUND, OPEN, PAUSE, RESUME, RETRY, Edge, State
-from windlass.library.disk import storage_errors
+from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
-from windlass.library.shelf import State as FileState
-from windlass.manifest import Format, Manifest
+from windlass.manifest import Format
 from windlass.presence import Presence
-from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of, publish_model
+from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of
 from windlass.settings import Settings
 from windlass.views import JobView
 
@@ -34,9 +31,6 @@ if TYPE_CHECKING:
     from windlass.runner import Limits, Runner
     from windlass.transfer.target import Tools
 
-HASH_AT_ONCE = 2_000_000_000  # bytes of unverified files that a request waits for; more is hashed by a job
-_ACTIVE = (State.QUEUED, State.RUNNING)
-_PAUSED = (State.PAUSED, State.WAITING)
 # What a job may be given, as the database holds it.
 _RANGES = {"priority": range(-(2**31), 2**31), "limit_rate": range(1, 2**63)}
 
@@ -59,9 +53,9 @@ class Service:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
+        self.folder = ModelsFolder(settings.models_dir, settings.home / "models-folders", settings.min_free)
         self._clock = clock
         self._opened = ExitStack()
-        self._admission = threading.Lock()  # between the look at the disk and the job that it was for
 
     def close(self) -> None:
         """Checkpoint what runs, and let go of everything."""
@@ -101,6 +95,11 @@ class Service:
         runner = Runner(self.store, self.presence, workshop, waiting, limits)
         return self._opened.enter_context(closing(runner))
 
+    @cached_property
+    def admission(self) -> Admission:
+        """What lets models in."""
+        return Admission(self.store, self.shelf, self.folder)
+
     # Models
 
     def download(
@@ -117,10 +116,9 @@ class Service:
         if job and job.state is State.FAILED:  # what was told a moment ago may be why
             self._resolver.forget()
             manifest = self._resolver.resolve(ref, prefer)
-        if (job is None or job.state not in _ACTIVE) and self._is_here(manifest):
-            return self._view(self._record_found(manifest, job)), True
-        with self._admission:
-            job = self._go_on(self.store.open_job(manifest.key), manifest)
+        if found := self.admission.found(manifest, job):
+            return self._view(found), True
+        job = self.admission.admit(manifest)
         self.runner.poke()
         return self._view(job), False
 
@@ -142,7 +140,7 @@ class Service:
             default=default.manifest.quantization,
             states={file: self.shelf.state_of(file) for file in manifest.files},
             kept=progress_of(manifest, self.shelf).kept,
-            free=self._usable(self._promised(manifest.key)),
+            free=self.folder.usable(self._promised(manifest.key)),
             memory=memory_here((sys.platform, machine())),
         )
 
@@ -181,24 +179,20 @@ class Service:
 
     def pause(self, job_id: str) -> JobView:
         """Stop a job where it is. Raises JobNotFound, IllegalMove."""
-        self._move(job_id, PAUSE, {State.PAUSED})
+        move(self.store, job_id, PAUSE, {State.PAUSED})
         self.runner.interrupt(job_id)
         return self.job(job_id)
 
     def resume(self, job_id: str) -> JobView:
         """Let a paused or failed job go on. Raises JobNotFound, IllegalMove, InsufficientStorage."""
-        with self._admission:
-            job = self.store.get(job_id)
-            if job.state in (*_PAUSED, State.FAILED):
-                self._make_room(job.manifest)
-            self._move(job_id, RETRY if job.state is State.FAILED else RESUME, _ACTIVE)
+        self.admission.resume(job_id)
         self.runner.poke()
         return self.job(job_id)
 
     def cancel(self, job_id: str, *, keep_partial: bool = False) -> JobView:
         """End a job for good, and remove what it had brought so far. Raises JobNotFound, IllegalMove."""
-        job = self._move(job_id, CANCEL, {State.CANCELLED})
-        kept = partial_names(job.manifest) if keep_partial else self._wanted_by_others(job)
+        job = move(self.store, job_id, CANCEL, {State.CANCELLED})
+        kept = partial_names(job.manifest) if keep_partial else self.admission.wanted_by_others(job)
         discard = partial(discard_partials, partial_names(job.manifest) - kept, self.shelf)
         self.runner.interrupt(job_id, discard)
         return self.job(job_id)
@@ -235,88 +229,9 @@ class Service:
         endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
         return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
 
-    def _move(self, job_id: str, edge: Edge, there: Collection[State]) -> Job:
-        """Move a job; one that is `there` already, by somebody else's hand too, is where it should be."""
-        job = self.store.get(job_id)
-        if job.state in there:
-            return job
-        try:
-            return self.store.move(job_id, edge)
-        except IllegalMove:
-            job = self.store.get(job_id)
-            if job.state in there:
-                return job
-            raise
-
-    def _go_on(self, job: Job | None, manifest: Manifest) -> Job:
-        """The job that brings a manifest in: a new one, or the open one, which goes on if it had stopped."""
-        if job and job.state in _ACTIVE:
-            return job
-        self._look_for_folder()
-        self._make_room(manifest)
-        if job is None:
-            job = self.store.add(manifest)
-            self.store.progress(job.id, progress_of(manifest, self.shelf).downloaded)
-            return self.store.get(job.id)
-        if job.state in _PAUSED:
-            return self._move(job.id, RESUME, _ACTIVE)
-        with suppress(IllegalMove):  # another process was faster: it goes on already
-            self.store.retry(job.id, manifest)
-            # The repository may have moved on since: what of the old files is not among the new ones serves nobody.
-            old = partial_names(job.manifest) - partial_names(manifest) - self._wanted_by_others(job)
-            discard_partials(old, self.shelf)
-        return self.store.get(job.id)
-
-    def _record_found(self, manifest: Manifest, job: Job | None) -> Job:
-        publish_model(manifest, self.shelf)
-        if job is None:
-            return self.store.add_completed(manifest)
-        return self._move(job.id, FOUND, {State.COMPLETED, *_ACTIVE})
-
-    def _is_here(self, manifest: Manifest) -> bool:
-        """Whether every file is here and whole. Files of the right size are hashed, if that is done soon enough."""
-        states = {file: self.shelf.state_of(file) for file in manifest.files}
-        if not set(states.values()) <= {FileState.PRESENT, FileState.UNVERIFIED}:
-            return False
-        unverified = [file for file, state in states.items() if state is FileState.UNVERIFIED]
-        if sum(file.size for file in unverified) > HASH_AT_ONCE:
-            return False
-        return all(self.shelf.adopt(file) for file in unverified)
-
-    def _make_room(self, manifest: Manifest) -> None:
-        """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
-        progress = progress_of(manifest, self.shelf)
-        needed = manifest.total_size - progress.downloaded
-        promised = self._promised(manifest.key)
-        free = self._usable(promised)
-        if needed > free:
-            raise InsufficientStorage(
-                f"{manifest.id} needs {needed:,} more bytes, and {free:,} may be used on "
-                f"{self.shelf.models_dir} ({self.settings.min_free:,} stay free, {promised:,} are promised to others).",
-                needed=needed,
-                free=free,
-                hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
-            )
-
-    def _usable(self, promised: int) -> int:
-        """Bytes on the disk that one more job may use."""
-        return max(0, self._free_space() - self.settings.min_free - promised)
-
     def _promised(self, key: str) -> int:
         """Bytes that all other jobs still want. Where nobody has asked for any yet, no database is made to look."""
-        if not has_database(self.settings.database_url):
-            return 0
-        return sum(job.left for job in self.store.jobs(_ACTIVE) if job.manifest.key != key)
-
-    def _free_space(self) -> int:
-        folder = self.shelf.models_dir
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
-
-    def _wanted_by_others(self, job: Job) -> frozenset[str]:
-        others = (other for other in self.store.jobs(OPEN) if other.id != job.id)
-        return frozenset(name for other in others for name in partial_names(other.manifest))
+        return self.admission.promised(key) if has_database(self.settings.database_url) else 0
 
     def _view(self, job: Job) -> JobView:
         running = self.runner.running(job.id)
@@ -343,34 +258,8 @@ class Service:
 
         return saved_token(self.settings.hf_token)
 
-    def _look_for_folder(self) -> None:
-        """Refuse to make a models folder anew that was there once: most often its disk is not mounted.
-
-        Raises:
-            StorageUnavailable: it is gone.
-        """
-        folder = self.settings.models_dir
-        if not folder.exists() and str(folder) in _lines(self._known_folders):
-            raise StorageUnavailable(
-                f"The models folder {folder} is gone.",
-                hint="Is its disk plugged in and mounted? If you removed the folder yourself, make it again.",
-            )
-
-    @property
-    def _known_folders(self) -> Path:
-        return self.settings.home / "models-folders"
-
-    def _make_folder(self) -> None:
-        folder = self.settings.models_dir
-        self._look_for_folder()
-        with storage_errors("making the models folder", folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            if str(folder) not in _lines(self._known_folders):
-                with self._known_folders.open("a", encoding="utf-8") as file:
-                    file.write(f"{folder}\n")
-
     def _means(self, tools: "Tools") -> Means:
-        self._make_folder()
+        self.folder.make()
         token = self._hub_token()
         headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}
         return Means(self.shelf, tools, self.settings.hf_endpoint, self._clock, lambda: headers)
@@ -387,10 +276,3 @@ def _may_be(name: str, value: object) -> bool:
     if value is None:
         return name == "limit_rate"
     return isinstance(value, int) and not isinstance(value, bool) and value in _RANGES[name]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []

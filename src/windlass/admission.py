@@ -1,0 +1,138 @@
+"""Letting a model in: whether it is here already, whether there is room for it, and which job brings it.
+
+What is promised to a job that was let in is not promised again, however many ask at the same time.
+"""
+
+import threading
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from windlass.errors import IllegalMove, InsufficientStorage
+from windlass.folder import ModelsFolder
+from windlass.jobs.job import Job
+from windlass.jobs.states import FOUND, OPEN, RESUME, RETRY, Edge, State
+from windlass.library.shelf import Shelf
+from windlass.library.shelf import State as FileState
+from windlass.manifest import Manifest
+from windlass.pull import discard_partials, partial_names, progress_of, publish_model
+
+if TYPE_CHECKING:
+    from windlass.jobs.store import Store
+
+HASH_AT_ONCE = 2_000_000_000  # bytes of unverified files that a request waits for; more is hashed by a job
+ACTIVE = (State.QUEUED, State.RUNNING)
+PAUSED = (State.PAUSED, State.WAITING)
+
+
+class Admission:
+    """What lets models in. Threads may share it.
+
+    Args:
+        store: the jobs.
+        shelf: where files come to stand.
+        folder: the disk that they take up.
+    """
+
+    def __init__(self, store: "Store", shelf: Shelf, folder: ModelsFolder) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._folder = folder
+        self._lock = threading.Lock()  # between the look at the disk and the job that it was for
+
+    def found(self, manifest: Manifest, job: Job | None) -> Job | None:
+        """The job of a model that is here, whole; None of one that has to be brought in, by `job` perhaps."""
+        if (job and job.state in ACTIVE) or not _is_here(manifest, self._shelf):
+            return None
+        publish_model(manifest, self._shelf)
+        if job is None:
+            return self._store.add_completed(manifest)
+        return move(self._store, job.id, FOUND, {State.COMPLETED, *ACTIVE})
+
+    def admit(self, manifest: Manifest) -> Job:
+        """The job that brings a manifest in: a new one, or the open one, which goes on if it had stopped.
+
+        Raises:
+            InsufficientStorage: there is no room for it.
+            StorageUnavailable: the models folder is gone.
+        """
+        with self._lock:
+            job = self._store.open_job(manifest.key)
+            return job if job and job.state in ACTIVE else self._go_on(job, manifest)
+
+    def resume(self, job_id: str) -> None:
+        """Let a job go on that had stopped. Raises JobNotFound, IllegalMove, InsufficientStorage."""
+        with self._lock:
+            job = self._store.get(job_id)
+            if job.state in (*PAUSED, State.FAILED):
+                self._make_room(job.manifest)
+            move(self._store, job_id, RETRY if job.state is State.FAILED else RESUME, ACTIVE)
+
+    def wanted_by_others(self, job: Job) -> frozenset[str]:
+        """Names of the partials that open jobs other than `job` need."""
+        others = (other for other in self._store.jobs(OPEN) if other.id != job.id)
+        return frozenset(name for other in others for name in partial_names(other.manifest))
+
+    def promised(self, key: str) -> int:
+        """Bytes that all jobs but that of `key` still want."""
+        return sum(job.left for job in self._store.jobs(ACTIVE) if job.manifest.key != key)
+
+    def _go_on(self, job: Job | None, manifest: Manifest) -> Job:
+        self._folder.look()
+        self._make_room(manifest)
+        if job is None:
+            job = self._store.add(manifest)
+            self._store.progress(job.id, progress_of(manifest, self._shelf).downloaded)
+            return self._store.get(job.id)
+        if job.state in PAUSED:
+            return move(self._store, job.id, RESUME, ACTIVE)
+        with suppress(IllegalMove):  # another process was faster: it goes on already
+            self._store.retry(job.id, manifest)
+            # The repository may have moved on since: what of the old files is not among the new ones serves nobody.
+            old = partial_names(job.manifest) - partial_names(manifest) - self.wanted_by_others(job)
+            discard_partials(old, self._shelf)
+        return self._store.get(job.id)
+
+    def _make_room(self, manifest: Manifest) -> None:
+        """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
+        needed = manifest.total_size - progress_of(manifest, self._shelf).downloaded
+        promised = self.promised(manifest.key)
+        free = self._folder.usable(promised)
+        if needed > free:
+            raise InsufficientStorage(
+                f"{manifest.id} needs {needed:,} more bytes, and {free:,} may be used on {self._folder.path} "
+                f"({self._folder.min_free:,} stay free, {promised:,} are promised to others).",
+                needed=needed,
+                free=free,
+                hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
+            )
+
+
+def move(store: "Store", job_id: str, edge: Edge, there: Collection[State]) -> Job:
+    """Move a job; one that is `there` already, by somebody else's hand too, is where it should be.
+
+    Raises:
+        JobNotFound: there is none.
+        IllegalMove: it is not there, and cannot go.
+    """
+    job = store.get(job_id)
+    if job.state in there:
+        return job
+    try:
+        return store.move(job_id, edge)
+    except IllegalMove:
+        job = store.get(job_id)
+        if job.state in there:
+            return job
+        raise
+
+
+def _is_here(manifest: Manifest, shelf: Shelf) -> bool:
+    """Whether every file is here and whole. Files of the right size are hashed, if that is done soon enough."""
+    states = {file: shelf.state_of(file) for file in manifest.files}
+    if not set(states.values()) <= {FileState.PRESENT, FileState.UNVERIFIED}:
+        return False
+    unverified = [file for file, state in states.items() if state is FileState.UNVERIFIED]
+    if sum(file.size for file in unverified) > HASH_AT_ONCE:
+        return False
+    return all(shelf.adopt(file) for file in unverified)
