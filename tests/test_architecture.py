@@ -69,11 +69,11 @@ NARROW = {
     "running": {"pull", "jobs", "transfer"},
     "space": {"errors", "pull", "jobs", "library"},
     "runner": {"errors", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
-    "views": {"errors", "manifest", "pull", "jobs"},
+    "views": {"errors", "manifest", "pull", "jobs", "hub.offers"},
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
-    "api": {"errors", "codes", "manifest", "service", "views", "plan", "jobs.states", "library"},
+    "api": {"errors", "codes", "manifest", "service", "views", "plan", "jobs.states", "library", "hub.offers"},
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},
     "share": {"errors", "listening"},

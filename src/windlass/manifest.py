@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 Format = Literal["gguf", "mlx", "safetensors"]
+FORMATS: tuple[Format, ...] = ("gguf", "mlx", "safetensors")
 Role = Literal["weights", "projector", "data"]
 Algorithm = Literal["sha256", "git-sha1"]
 

@@ -25,7 +25,11 @@ from windlass.settings import Settings
 from windlass.views import JobView
 
 if TYPE_CHECKING:
+    from windlass.hub.catalog import Catalog
+    from windlass.hub.huggingface import HuggingFace
+    from windlass.hub.offers import Page, Query
     from windlass.hub.resolve import Resolver
+    from windlass.hub.web import Web
     from windlass.jobs.store import Store
     from windlass.plan import Plan
     from windlass.runner import Limits, Runner
@@ -144,6 +148,17 @@ class Service:
             memory=memory_here((sys.platform, machine())),
         )
 
+    def search(self, query: "Query", cursor: str | None = None) -> "Page":
+        """One page of what there is to download; `cursor` is that of the page before.
+
+        Raises:
+            InvalidRequest: the cursor is none.
+            HubFailure: the hub did not answer as it should, and the catalog has nothing either.
+        """
+        from windlass.hub.search import search
+
+        return search(self._hub, self._catalog, query, cursor)
+
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
         return self.shelf.models()
@@ -243,15 +258,27 @@ class Service:
 
     @cached_property
     def _resolver(self) -> "Resolver":
-        from windlass.hub.catalog import Catalog
-        from windlass.hub.huggingface import HuggingFace
         from windlass.hub.resolve import Resolver
+
+        return Resolver(self._hub, self._catalog, (sys.platform, machine()))
+
+    @cached_property
+    def _hub(self) -> "HuggingFace":
+        from windlass.hub.huggingface import HuggingFace
+
+        return HuggingFace(self._web, self.settings.hf_endpoint, self._hub_token)
+
+    @cached_property
+    def _catalog(self) -> "Catalog":
+        from windlass.hub.catalog import Catalog
+
+        return Catalog(self._web, self.settings.catalog_url)
+
+    @cached_property
+    def _web(self) -> "Web":
         from windlass.hub.web import Web
 
-        web = self._opened.enter_context(closing(Web()))
-        hub = HuggingFace(web, self.settings.hf_endpoint, self._hub_token)
-        catalog = Catalog(web, self.settings.catalog_url)
-        return Resolver(hub, catalog, (sys.platform, machine()))
+        return self._opened.enter_context(closing(Web()))
 
     def _hub_token(self) -> str | None:
         from windlass.hub.huggingface import saved_token

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from windlass.errors import Cancelled
 from windlass.jobs.job import Job
 from windlass.jobs.states import Phase, State
 from windlass.manifest import Manifest
 from windlass.pull import Progress
+
+if TYPE_CHECKING:
+    from windlass.hub.offers import Offer, Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,30 @@ def items(manifest: Manifest) -> list[dict[str, Any]]:
     if manifest.quantization:
         model["quantization"] = {"name": manifest.quantization.upper()}  # the seed has 4BIT where the lists have 4bit
     return [*yaml, model]
+
+
+def search_body(page: "Page") -> dict[str, Any]:
+    """What a search found (contract §3)."""
+    body: dict[str, Any] = {"models": [_offer(offer) for offer in page.offers], "warnings": list(page.warnings)}
+    return body | ({"next_cursor": page.cursor} if page.cursor else {})
+
+
+def _offer(offer: "Offer") -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": offer.id,
+        "source": offer.source,
+        "publisher": offer.id.partition("/")[0],
+        "display_name": offer.display_name,
+        "description": offer.description,
+        "formats": list(offer.formats),
+        "params_string": offer.params_string,
+        "downloads": offer.downloads,
+        "likes": offer.likes,
+        "updated_at": offer.updated_at,
+        "gated": offer.gated,
+        "url": offer.url,
+    }
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _speed(view: JobView) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from standin.content import Bytes, Content, Slice, gzipped
@@ -37,6 +37,11 @@ def classified(request: Request) -> Request:
                 request, kind=kind, repo=parts.get("repo", ""), revision=revision, file=parts.get("file", "")
             )
     return request
+
+
+def has_tag(row: Mapping[str, Any], tag: str) -> bool:
+    """Whether a row of the search has it; the hub tags a repository by its files' endings, too."""
+    return not tag or tag in row["tags"] or any(one["rfilename"].endswith(f".{tag}") for one in row["siblings"])
 
 
 def policy_of(request: Request) -> str:

@@ -30,6 +30,7 @@ from standin.answers import (
     classified,
     error,
     file_reply,
+    has_tag,
     json_reply,
     missing,
     policy_of,
@@ -287,6 +288,9 @@ class Hub:
             return error(404, f"{request.file} does not exist on {commit}", "EntryNotFound")
         start = int(request.query.get("cursor", 0))
         end = start + min(self.page_size, int(request.query.get("limit", self.page_size)))
+        return self._page(rows, start, end, request)
+
+    def _page(self, rows: list[dict[str, Any]], start: int, end: int, request: Request) -> Reply:
         reply = json_reply(rows[start:end])
         if end >= len(rows):
             return reply
@@ -315,9 +319,13 @@ class Hub:
 
     def _search(self, request: Request) -> Reply:
         wanted = request.query.get("search", "").lower()
+        tag = request.query.get("filter", "")
         found = [repo for name, repo in self.repositories.items() if wanted in name and not repo.private]
         rows = [repo.info(repo.refs["main"], blobs=False) for repo in found]
-        return json_reply(rows[: int(request.query.get("limit", 1000))])
+        rows = sorted((row for row in rows if has_tag(row, tag)), key=lambda row: -row.get("downloads", 0))
+        start = int(request.query.get("cursor", 0))
+        end = start + min(self.page_size, int(request.query.get("limit", 1000)))
+        return self._page(rows, start, end, request)
 
     def _catalog_reply(self, request: Request) -> Reply | None:
         if request.kind == "picks":

@@ -1,12 +1,14 @@
-"""Request bodies: read with a bound, and checked by hand so that each mistake gets the contract's own answer."""
+"""What requests say: read with a bound, and checked by hand so that each mistake gets the contract's own answer."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 
 from windlass.errors import BodyTooLarge, InvalidModel, InvalidRequest, UnsupportedMediaType
+from windlass.hub.offers import Query
 from windlass.manifest import Format
 
 LARGEST = 64 * 1024
@@ -42,6 +44,19 @@ async def read_download(request: Request) -> DownloadRequest:
     if wanted not in (None, "gguf", "mlx", "safetensors"):
         raise InvalidRequest("'format' is gguf, mlx or safetensors", param="format")
     return DownloadRequest(model, (quantization or "").strip() or None, wanted)
+
+
+def read_search(params: Mapping[str, str]) -> tuple[Query, str | None]:
+    """What `?q=&format=&limit=&cursor=` asks for, and the cursor.
+
+    Raises:
+        InvalidRequest: it does not fit.
+    """
+    limit, wanted = params.get("limit") or "20", params.get("format")
+    if not limit.isdecimal():
+        raise InvalidRequest("'limit' is a whole number", param="limit")
+    formats = {"formats": (cast("Format", wanted),)} if wanted else {}
+    return Query(params.get("q", ""), limit=int(limit[:9]), **formats), params.get("cursor")
 
 
 async def read_object(request: Request, *, optional: bool = False) -> dict[str, Any]:

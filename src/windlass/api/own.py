@@ -6,10 +6,10 @@ from starlette.responses import JSONResponse
 
 from windlass import __version__
 from windlass.api import schemas
-from windlass.api.bodies import read_object
+from windlass.api.bodies import read_object, read_search
 from windlass.api.lmstudio import Behind, Body
 from windlass.plan import plan_body
-from windlass.views import job_detail
+from windlass.views import job_detail, search_body
 
 router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
 
@@ -30,6 +30,15 @@ async def plan(body: Body, service: Behind) -> JSONResponse:
     """What a download would do, and what else there is to choose from. Creates nothing."""
     planned = await run_in_threadpool(service.plan, body.model, body.quantization, body.format)
     return JSONResponse(plan_body(planned))
+
+
+@router.get(
+    "/search", response_model=schemas.Found, responses=schemas.errors(400, 502, 503), openapi_extra=schemas.SEARCH
+)
+def search(request: Request, service: Behind) -> JSONResponse:
+    """Models of the catalog and of Hugging Face, page by page."""
+    query, cursor = read_search(request.query_params)
+    return JSONResponse(search_body(service.search(query, cursor)))
 
 
 @router.get("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404))

@@ -80,6 +80,31 @@ class ModelList(BaseModel):
     data: list[AnyObject]
 
 
+class Offer(BaseModel):
+    """A model that can be had; `id` is what a download takes."""
+
+    id: str
+    source: Literal["catalog", "huggingface"]
+    publisher: str
+    display_name: str
+    formats: list[Literal["gguf", "mlx", "safetensors"]]
+    url: str
+    gated: bool
+    description: str | None = None
+    params_string: str | None = None
+    downloads: int | None = None
+    likes: int | None = None
+    updated_at: str | None = None
+
+
+class Found(BaseModel):
+    """A page of what a search found; `next_cursor` leads to the next one."""
+
+    models: list[Offer]
+    warnings: list[str]
+    next_cursor: str | None = None
+
+
 class ErrorDetail(BaseModel):
     """What happened and what to do next, with a stable code."""
 
@@ -105,3 +130,18 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The description of a JSON body that is read by hand."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+
+
+def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
+
+
+SEARCH = {
+    "parameters": [
+        _query("q", "Words that the name or the description has.", type="string"),
+        _query("format", "Without it, GGUF and MLX.", type="string", enum=["gguf", "mlx", "safetensors"]),
+        _query("limit", "Models a page.", type="integer", minimum=1, maximum=100, default=20),
+        _query("cursor", "`next_cursor` of the page before.", type="string"),
+    ]
+}
+"""The query of a search, which is read by hand too."""

@@ -24,6 +24,9 @@ class Backend(Protocol):
     def plan(self, model: str, quantization: str | None, prefer: str | None) -> Job:
         """What a download would do."""
 
+    def search(self, text: str, wanted: str | None, limit: int, cursor: str) -> dict[str, Any]:
+        """A page of models that can be had."""
+
     def job(self, job_id: str) -> Job:
         """A job with its files."""
 

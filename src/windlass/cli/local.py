@@ -9,7 +9,7 @@ from windlass.jobs.states import Status
 from windlass.manifest import Format
 from windlass.service import Service
 from windlass.settings import Settings
-from windlass.views import job_body, job_detail
+from windlass.views import job_body, job_detail, search_body
 
 Job = dict[str, Any]
 
@@ -46,6 +46,13 @@ class Local:
         from windlass.plan import plan_body
 
         return plan_body(self._service.plan(model, quantization, cast("Format | None", prefer)))
+
+    def search(self, text: str, wanted: str | None, limit: int, cursor: str) -> dict[str, Any]:
+        """A page of models that can be had."""
+        from windlass.hub.offers import Query
+
+        formats = {"formats": (cast("Format", wanted),)} if wanted else {}
+        return search_body(self._service.search(Query(text, limit=limit, **formats), cursor))
 
     def job(self, job_id: str) -> Job:
         """A job with its files."""

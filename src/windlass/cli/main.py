@@ -100,6 +100,25 @@ def plan(
 
 
 @app.command(cls=Verb)
+def search(
+    words: Annotated[list[str] | None, typer.Argument(help="What the name or the description has.")] = None,
+    gguf: Annotated[bool, typer.Option("--gguf", help="Only GGUF.")] = False,
+    mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
+    limit: Annotated[int, typer.Option("-n", "--limit", help="Most models to show.", min=1, max=1000)] = 20,
+    as_json: Json = False,
+) -> None:
+    """Look for models: the catalog's picks, then Hugging Face's, the most downloaded first.
+
+    Example: windlass search qwen3 coder --gguf
+    """
+    from windlass.cli.backend import backend
+    from windlass.cli.search import show_found
+
+    with backend(_settings()) as behind:
+        show_found(behind, (" ".join(words or ()), _format(gguf=gguf, mlx=mlx)), limit, as_json=as_json)
+
+
+@app.command(cls=Verb)
 def ls(as_json: Json = False) -> None:
     """List the models that are here, whole.
 

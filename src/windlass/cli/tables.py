@@ -69,7 +69,7 @@ def table(*columns: str) -> "Table":
 
     empty = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        right = column in ("SIZE", "DONE", "SPEED")
+        right = column in ("SIZE", "DONE", "SPEED", "DOWNLOADS")
         empty.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
     return empty
 

@@ -15,6 +15,11 @@ def size(count: float) -> str:
     return f"{count:.{digits}f} {_UNITS[power]}"
 
 
+def count(number: int) -> str:
+    """How many, in three digits: `948`, `2.28k`, `107M`."""
+    return size(number).replace(" ", "").removesuffix("B")
+
+
 def speed(per_second: float) -> str:
     """Bytes per second."""
     return f"{size(per_second)}/s"

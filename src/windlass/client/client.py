@@ -49,6 +49,14 @@ class Client:
         """What a download would do. Raises ServerFailure."""
         return self.ask("POST", "/api/windlass/v1/plan", json=_wish(model, quantization, prefer))
 
+    def search(
+        self, text: str, wanted: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """A page of models that can be had. Raises ServerFailure."""
+        query = {"q": text, "format": wanted, "limit": limit, "cursor": cursor}
+        params = {name: value for name, value in query.items() if value}
+        return self.ask("GET", "/api/windlass/v1/search", params=params)
+
     def job(self, job_id: str) -> dict[str, Any]:
         """A job with its files. Raises ServerFailure."""
         return self.ask("GET", f"/api/windlass/v1/jobs/{job_id}")

@@ -14,13 +14,15 @@ import html
 import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from windlass.errors import HubError, HubFailure, HubUnreachable
+from windlass.errors import HubError, HubFailure, HubUnreachable, ModelNotFound
 from windlass.hub.model_yaml import (
     LIMIT,
     Base,
@@ -30,12 +32,15 @@ from windlass.hub.model_yaml import (
     write_manifest,
     write_model_yaml,
 )
+from windlass.hub.offers import Offer, entry_offer, pick_offer
 from windlass.hub.recent import Recent
 from windlass.hub.web import MIB, Ask, Reply, Web
 from windlass.manifest import CatalogEntry
+from windlass.names import catalog_name
 
 _PAGE_LIMIT = 8 * MIB
 _MOST_KEPT = 16 * MIB  # of texts, together
+_MOST_PICKS = 10_000  # as many as are read of a folder, too
 _PRE = re.compile(r"<pre\b[^>]*>(.*?)</pre>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]{0,1000}>")
 _MARK = "# model.yaml is an open standard"
@@ -65,6 +70,7 @@ class Catalog:
         self._web = web
         # That a name is not known is not kept: whoever has just added it would wonder.
         self._found = Recent[CatalogModel | None](clock, _MOST_KEPT, lambda model: model.entry.size if model else 0)
+        self._picks = Recent[tuple[Offer, ...]](clock, _MOST_PICKS, len)
 
     @property
     def is_folder(self) -> bool:
@@ -79,6 +85,7 @@ class Catalog:
     def forget(self) -> None:
         """Ask anew from now on."""
         self._found.forget()
+        self._picks.forget()
 
     def find(self, owner: str, name: str) -> CatalogModel | None:
         """The model of that name (lower case), None if the catalog does not know it.
@@ -90,6 +97,33 @@ class Catalog:
         if self.is_folder:
             return _find_in_folder(Path(self.address), owner, name)
         return self._found.get((owner, name), lambda: self._find_on_site(owner, name))
+
+    def picks(self) -> list[Offer]:
+        """What the catalog shows to who looks around: LM Studio's staff picks, or all models of a folder.
+
+        Raises:
+            HubFailure: the catalog cannot be reached, or its answer cannot be read.
+        """
+        if self.is_folder:
+            return [self._entry_offer(model) for model in _all_in_folder(Path(self.address))]
+        return list(self._picks.get("picks", self._ask_for_picks))
+
+    def _entry_offer(self, model: CatalogModel) -> Offer:
+        owner, name = model.entry.owner, model.entry.name
+        return entry_offer(owner, name, model.overrides, self.page(owner, name))
+
+    def _ask_for_picks(self) -> tuple[Offer, ...]:
+        """Observed on LM Studio Hub; a stand-in that has no such page has nothing to show."""
+        reply = self._web.get(f"{self.address}/api/v1/models?action=staff-picks", Ask(limit=_PAGE_LIMIT))
+        if reply.status in {404, 410}:
+            return ()
+        if not reply.ok:
+            raise HubError(f"{self.address} answered {reply.status} to a search of its catalog.")
+        rows = reply.json()
+        if not isinstance(rows, list):
+            raise HubError(f"{self.address} did not answer with a list of its models.")
+        offers = (pick_offer(row, f"{self.address}/models") for row in rows[:_MOST_PICKS])
+        return tuple(offer for offer in offers if offer)
 
     def _find_on_site(self, owner: str, name: str) -> CatalogModel | None:
         base = f"{self.address}/api/v1/artifacts/{quote(owner)}/{quote(name)}"
@@ -197,9 +231,23 @@ def _must_be(known: ModelYaml, owner: str, name: str) -> None:
         raise HubError(f"The catalog answered with {known.model[:200]!r} when asked for {owner}/{name}.")
 
 
-def _find_in_folder(folder: Path, owner: str, name: str) -> CatalogModel | None:
+def _all_in_folder(folder: Path) -> Iterator[CatalogModel]:
+    """Every model that can be read; what cannot is told to who asks for it by name."""
+    _look_for(folder)
+    for place in sorted(islice(folder.glob("*/*"), _MOST_PICKS)):
+        name = catalog_name(place.parent.name, place.name)
+        with suppress(HubFailure, ModelNotFound):
+            if name == (place.parent.name, place.name) and (model := _find_in_folder(folder, *name)):
+                yield model
+
+
+def _look_for(folder: Path) -> None:
     if not folder.is_dir():
         raise HubUnreachable(f"The catalog's folder {folder} is not there.", hint="Look at WINDLASS_CATALOG_URL.")
+
+
+def _find_in_folder(folder: Path, owner: str, name: str) -> CatalogModel | None:
+    _look_for(folder)
     yaml_text = _read_file(folder / owner / name / "model.yaml")
     manifest_text = _read_file(folder / owner / name / "manifest.json")
     if not yaml_text and not manifest_text:

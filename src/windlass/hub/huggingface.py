@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 from windlass.errors import HubError, ModelGated, ModelNotFound, WindlassError
 from windlass.hub.listing import HubFile, Listing
+from windlass.hub.offers import Offer, repository_offer
 from windlass.hub.recent import Recent
 from windlass.hub.web import MIB, Ask, Reply, Web, origin
 from windlass.manifest import Digest
@@ -34,6 +35,8 @@ _NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel\s*=\s*"?next\b"?', re.IGNORECASE)
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_OIDC_RESOURCE")
 _MOST_KEPT_FILES = 100_000  # of all listings that are kept together: some 50 MB
 _MOST_KEPT_TEXT = 16 * MIB
+_MOST_KEPT_OFFERS = 5_000
+_ROWS = 50  # of a page of the search
 _WHERE_TOKENS_GO = "set HF_TOKEN, or sign in with `hf auth login`"
 
 
@@ -50,6 +53,14 @@ def saved_token(given: str | None = None) -> str | None:
     from huggingface_hub import get_token
 
     return get_token()
+
+
+@dataclass(frozen=True, slots=True)
+class Repositories:
+    """A page of the hub's search; `cursor` is the hub's own word for the next one, empty after the last."""
+
+    offers: tuple[Offer, ...]
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +96,13 @@ class HuggingFace:
         self._token = token
         self._listings = Recent[Listing](clock, _MOST_KEPT_FILES, lambda listing: len(listing.files) + 1)
         self._texts = Recent[bytes](clock, _MOST_KEPT_TEXT, lambda text: len(text) + 1)
+        self._searches = Recent[Repositories](clock, _MOST_KEPT_OFFERS, lambda page: len(page.offers) + 1)
 
     def forget(self) -> None:
         """Ask anew from now on."""
         self._listings.forget()
         self._texts.forget()
+        self._searches.forget()
 
     def listing(self, repo: str, revision: str | None = None) -> Listing:
         """What `repo` holds at `revision`, pinned to the commit that it stands for now, or did a few seconds ago.
@@ -144,6 +157,29 @@ class HuggingFace:
         ask = Ask(self._token(), 0, {"Range": "bytes=0-0"}, follow=False)
         question = (repo, commit, path, "access", self._token())
         self._texts.get(question, lambda: self._get(self._resolve(repo, commit, path), ask, asked).body)
+
+    def search(self, text: str, tag: str, cursor: str = "") -> Repositories:
+        """Repositories whose name holds `text` and that have `tag`, the most downloaded first.
+
+        `cursor` is that of the page before.
+
+        Raises:
+            HubFailure: the hub did not answer as it should.
+        """
+        question = (text, tag, cursor, self._token())
+        return self._searches.get(question, lambda: self._ask_for_repositories(text, tag, cursor))
+
+    def _ask_for_repositories(self, text: str, tag: str, cursor: str) -> Repositories:
+        words = {"search": text, "filter": tag, "sort": "downloads", "direction": "-1", "limit": _ROWS}
+        query = urlencode({name: value for name, value in {**words, "cursor": cursor}.items() if value})
+        reply = self._web.get(f"{self.endpoint}/api/models?{query}", Ask(self._token(), _PAGE_LIMIT))
+        if not reply.ok:
+            raise HubError(f"{self.endpoint} answered {reply.status} to a search.", hint=_hint_for(reply.status))
+        rows = _array(reply, _Asked(self.endpoint, "its models"))
+        offers = (repository_offer(row, self.endpoint) for row in rows)
+        # Of the next page's address only this is taken: what a client hands us back leads nowhere else.
+        following = parse_qs(urlsplit(self._next(reply)).query).get("cursor", [""])
+        return Repositories(tuple(offer for offer in offers if offer), following[0])
 
     def _info(self, asked: _Asked) -> Reply:
         """What the hub tells of a repository. With no revision given, `main` is asked for by name first.
@@ -270,6 +306,12 @@ def _text(value: object) -> str | None:
 
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def _hint_for(status: int) -> str:
+    if status in {401, 403}:
+        return f"Is the token in use a good one? To use another, {_WHERE_TOKENS_GO}."
+    return "It may offer no search; a model whose name you know can be fetched all the same."
 
 
 def refusal(reply: Reply, asked: _Asked) -> WindlassError:

@@ -107,11 +107,15 @@ async def refs(request: Request) -> Response:
 
 
 async def search(request: Request) -> Response:
-    """`GET /api/models?search=&filter=&author=&limit=`, by name and tag; `full=true` adds the files' names."""
+    """`GET /api/models?search=&filter=&author=&limit=&cursor=`, by name and tag; `full=true` adds the files' names."""
     limit = number(request, "limit", PAGE_SIZE)
-    rows = await context_of(request).ask(_matching, context_of(request), request, limit)
-    full = flag(request, "full")
-    return JSONResponse([row if full else {k: v for k, v in row.items() if k != "siblings"} for row in rows])
+    rows = await context_of(request).ask(_matching, context_of(request), request, limit + 1)
+    full, headers = flag(request, "full"), None
+    if len(rows) > limit:
+        rows = rows[:limit]
+        headers = _next_page(request, rows[-1]["id"])
+    shown = [row if full else {k: v for k, v in row.items() if k != "siblings"} for row in rows]
+    return JSONResponse(shown, headers=headers)
 
 
 def _matching(context: Context, request: Request, limit: int) -> list[Json]:
@@ -119,10 +123,11 @@ def _matching(context: Context, request: Request, limit: int) -> list[Json]:
     words, author = query.get("search", "").lower().split(), query.get("author", "").lower()
     tags = {tag for value in query.getlist("filter") for tag in value.split(",")}
     rows: list[Json] = []
-    for name in context.folder.repositories():
+    for name in sorted(context.folder.repositories()):
         if len(rows) == limit:
             break
-        if all(word in name.lower() for word in words) and author in {"", name.partition("/")[0].lower()}:
+        by_author = author in {"", name.partition("/")[0].lower()}
+        if by_author and name > query.get("cursor", "") and all(word in name.lower() for word in words):
             row = context.repositories.glance(name)
             rows += [row] if row["siblings"] and tags <= set(row["tags"]) else []
     return rows
