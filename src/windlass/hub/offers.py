@@ -90,7 +90,7 @@ def repository_offer(row: object, endpoint: str) -> Offer | None:
     owner, slash, repo = name.partition("/") if isinstance(name, str) else ("", "", "")
     if not slash or not is_repository(owner, repo):
         return None
-    tags = {*_list(fields.get("tags")), fields.get("library_name")}
+    tags = {*_list(fields.get("tags")), *_list([fields.get("library_name")])}
     return Offer(
         f"{owner}/{repo}",
         "huggingface",
