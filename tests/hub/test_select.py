@@ -251,9 +251,3 @@ def test_any_listing_is_an_answer_or_our_error(paths: list[str], quantization: s
     except WindlassError:
         return
     assert selection.files
-
-
-def test_large_repositories_are_quick() -> None:
-    """Two thousand files are sorted in well under a second of own time, a hundred thousand in a few."""
-    files = tuple(HubFile(f"Q{n % 9}_K/x-{n}-Q{n % 9}_K.gguf", n + 1, DIGEST) for n in range(20_000))
-    assert select(Listing("o/r", "c" * 40, files), Wish("Q4_K")).files

@@ -283,6 +283,7 @@ def test_paths_info_refuses_other_bodies(client: TestClient, body: str, status: 
         ("filter=gguf,mlx", []),
         ("author=acme&limit=1", ["Acme/Rocket-GGUF"]),
         ("author=other", []),
+        ("cursor=Acme%2FRocket-GGUF", ["Acme/Rocket-MLX"]),
     ],
 )
 def test_search_looks_at_names_and_tags(client: TestClient, query: str, names: list[str]) -> None:
@@ -290,6 +291,15 @@ def test_search_looks_at_names_and_tags(client: TestClient, query: str, names: l
     rows = client.get(f"/api/models?{query}").json()
     assert [row["id"] for row in rows] == names
     assert not any("siblings" in row for row in rows)
+
+
+def test_search_page_by_page(client: TestClient) -> None:
+    """As the real hub does it (RFC 8288)."""
+    first = client.get("/api/models?search=rocket&limit=1")
+    assert [row["id"] for row in first.json()] == ["Acme/Rocket-GGUF"]
+    second = client.get(first.links["next"]["url"])
+    assert [row["id"] for row in second.json()] == ["Acme/Rocket-MLX"]
+    assert "next" not in second.links
 
 
 def test_search_in_full_names_the_files(client: TestClient) -> None:
