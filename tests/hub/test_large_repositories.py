@@ -1,7 +1,5 @@
 """Repositories of many files: what they cost in work and in memory, counted and not timed."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from effort import calls, memory
@@ -42,7 +40,7 @@ def add_large_repository(site: Site, count: int) -> None:
 
 
 @pytest.fixture
-def resolver(site: Site, web: Web) -> Iterator[Resolver]:
+def resolver(site: Site, web: Web) -> Resolver:
     hub = HuggingFace(web, site.address, lambda: None)
     return Resolver(hub, Catalog(web, site.address), ("linux", "x86_64"))
 
