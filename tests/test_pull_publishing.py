@@ -20,7 +20,7 @@ import pull_cut_off
 from a_network import Answers
 from pulling import bring, left_over, means_of, seen
 from sample import file_of, manifest_of
-from windlass.errors import InsufficientStorage
+from windlass.errors import InsufficientStorage, StorageUnavailable
 from windlass.library.arrivals import Arrival
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest
@@ -165,6 +165,19 @@ def test_a_partial_that_vanishes_is_fetched_again(means: Means, shelf: Noting, n
     bring(manifest, before_publishing(means, discard))
     assert len(seen(shelf)) == 5
     assert sorted(asked(network)) == sorted([*(file.path for file in manifest.files), lost.path])
+
+
+def test_a_partial_that_vanishes_each_time(means: Means, shelf: Noting, network: Answers) -> None:
+    """Something tidies up behind us: an error that says so, after a bounded number of tries."""
+    manifest = some(2)
+
+    def clock() -> float:
+        discard_partials(partial_names(manifest_of(manifest.files[0])), shelf)
+        return 1_760_000_000.0
+
+    with pytest.raises(StorageUnavailable, match="vanish"):
+        bring(manifest, replace(means, clock=clock))
+    assert 2 < len(asked(network)) < 50
 
 
 def test_what_another_job_has_published_is_left_alone(means: Means, shelf: Noting, network: Answers) -> None:

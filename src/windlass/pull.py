@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from windlass.errors import StorageUnavailable
 from windlass.jobs.states import Phase
 from windlass.library.arrivals import Arrival
 from windlass.library.digests import ShouldStop
@@ -27,6 +28,7 @@ from windlass.transfer.meter import Meter
 from windlass.transfer.partial import claimed, clear, discard, exists, kept_bytes
 from windlass.transfer.target import Staged, Target, Tools
 
+_TRIES = 20  # one is enough but where jobs share files, and then a few are
 _MOST_AT_ONCE = 512  # files that are published together; more would save nothing
 
 T = TypeVar("T")
@@ -68,13 +70,18 @@ async def pull(manifest: Manifest, means: Means, progress: Progress) -> None:
     Raises:
         WindlassError: why it could not be brought in. What has come so far is kept.
     """
-    published = False
-    while not published:  # else another job took one of the files out of our hands: look again at what is missing
+    for _ in range(_TRIES):
         missing = await _stage(manifest, means, progress)
         staged = await _fetch(missing, means, progress)
         progress.phase = Phase.VERIFYING
         # On a thread that is not to be stopped half way: it is soon done, for all bytes are on the disk already.
-        published = await _on_thread(partial(_publish, manifest, staged, means))
+        if await _on_thread(partial(_publish, manifest, staged, means)):
+            return
+        # Another job took one of the files out of our hands: look again at what is missing.
+    raise StorageUnavailable(
+        f"Files of {manifest.id} vanish from {means.shelf.private_dir} as soon as they are there.",
+        hint="Does another program tidy up there? Keep it out of that folder, then resume.",
+    )
 
 
 def progress_of(manifest: Manifest, shelf: Shelf) -> Progress:

@@ -85,18 +85,31 @@ DAMAGES = st.lists(st.tuples(st.integers(0, 19), st.sampled_from(WHILE_NOBODY_LO
 class Story(RuleBasedStateMachine):
     """See the module."""
 
+    loop_factory = VirtualLoop
+
     @initialize(connections=st.integers(1, 4), threads=st.sampled_from([Inline, Later]))
     def begin(self, connections: int, threads: type[Inline] | type[Later]) -> None:
+        self._begin(connections, threads)
+
+    def _begin(self, connections: int, threads: type[Inline] | type[Later]) -> None:
         self.root = Path(tempfile.mkdtemp())
         self.folder = self.root / "0"
         self.folder.mkdir()
-        self.loop = asyncio.Runner(loop_factory=VirtualLoop)
-        self.server = Many(CONTENTS)
+        self.loop = asyncio.Runner(loop_factory=self.loop_factory)
+        self.server = self._server()
         self.throttle = Throttle()
         self.using = tools(
             self.server, connections=connections, threads=threads(), persistence=Persistence(failures=6, seconds=20.0)
         )
-        self.jobs: list[tuple[list[int], asyncio.Task[list[Staged | None]]]] = []
+        self.jobs: list[tuple[list[int], asyncio.Task[Any]]] = []
+
+    def _server(self) -> Many:
+        return Many(CONTENTS)
+
+    @property
+    def partials(self) -> Path:
+        """The folder of what is not whole yet."""
+        return self.folder
 
     # What people do
 
@@ -115,7 +128,7 @@ class Story(RuleBasedStateMachine):
     def stop(self, number: int) -> None:
         self._do(self._stop, [self.jobs.pop(number % len(self.jobs))])
 
-    async def _stop(self, jobs: list[tuple[list[int], "asyncio.Task[list[Staged | None]]"]]) -> None:
+    async def _stop(self, jobs: list[tuple[list[int], "asyncio.Task[Any]"]]) -> None:
         for _, job in jobs:
             job.cancel()
         for _, job in jobs:
@@ -135,7 +148,7 @@ class Story(RuleBasedStateMachine):
     @rule(faults=st.lists(st.tuples(NUMBER, st.sampled_from(RECOVERABLE) | st.just(wrong)), min_size=1, max_size=6))
     def go_wrong(self, faults: list[tuple[int, Fault]]) -> None:
         for number, fault in faults:
-            self.server.servers[f"https://hub.test/{number}"].script.append(fault)
+            [*self.server.servers.values()][number].script.append(fault)
 
     @precondition(lambda self: self.jobs)
     @rule(damages=DAMAGES)
@@ -147,17 +160,17 @@ class Story(RuleBasedStateMachine):
         self.folder = after
         self.damage(damages)
 
-    @precondition(lambda self: self.jobs and any(self.folder.glob("*.ledger")))
+    @precondition(lambda self: self.jobs and any(self.partials.glob("*.ledger")))
     @rule(which=NUMBER, how=st.sampled_from(AT_ANY_TIME), at=st.integers(0, 100))
     def damage_a_ledger(self, which: int, how: Damage, at: int) -> None:
-        found = sorted(self.folder.glob("*.ledger"))
+        found = sorted(self.partials.glob("*.ledger"))
         how(found[which % len(found)], at)
 
-    @precondition(lambda self: not self.jobs and any(self.folder.iterdir()))
+    @precondition(lambda self: not self.jobs and any(self.partials.glob("*")))
     @rule(damages=DAMAGES)
     def damage(self, damages: list[tuple[int, Damage, int]]) -> None:
         for which, how, at in damages:
-            found = sorted(self.folder.iterdir())
+            found = sorted(self.partials.glob("*"))
             if not found:
                 return
             path = found[which % len(found)]
@@ -178,12 +191,15 @@ class Story(RuleBasedStateMachine):
 
         self.loop.run(act())
 
-    def _look_at(self, which: list[int], job: "asyncio.Task[list[Staged | None]]") -> None:
+    def _look_at(self, which: list[int], job: "asyncio.Task[Any]") -> None:
         error = job.exception()
         if error:
             assert isinstance(error, WindlassError), error
-            return
-        for number, staged in zip(which, job.result(), strict=True):
+        else:
+            self._look_at_result(which, job.result())
+
+    def _look_at_result(self, which: list[int], result: list[Staged | None]) -> None:
+        for number, staged in zip(which, result, strict=True):
             assert staged
             assert staged.path.read_bytes() == CONTENTS[number]
 
@@ -206,6 +222,10 @@ class Story(RuleBasedStateMachine):
         self._do(asyncio.sleep, 4000)
         assert self.jobs == []
         assert last.exception() is None
+        self._look_at_the_end()
+        assert not asyncio.all_tasks(self.loop.get_loop())
+
+    def _look_at_the_end(self) -> None:
         names = {target.partial_name for target, _ in self.server.targets()}
         assert {path.stem for path in self.folder.iterdir()} == names
         assert {path.suffix for path in self.folder.iterdir()} <= {".part", ".ledger", ".whole"}
@@ -213,7 +233,6 @@ class Story(RuleBasedStateMachine):
             fd = open_locked(path)
             assert fd >= 0
             os.close(fd)
-        assert not asyncio.all_tasks(self.loop.get_loop())
 
 
 TestStory = Story.TestCase
