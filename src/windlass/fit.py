@@ -53,6 +53,14 @@ def place_of(size: int, memory: Memory) -> Place:
     return "unknown" if memory.ram is None else "nowhere"
 
 
+def largest(memory: Memory) -> int | None:
+    """Bytes of the largest model that could run; None where the memory is not known."""
+    if memory.ram is None:
+        return None
+    room = int(memory.ram * _SYSTEM) + (0 if memory.shared else memory.gpu or 0)
+    return max(0, (room - _BUFFERS) * 10 // 11)
+
+
 def memory_here(platform: tuple[str, str], run: Run | None = None, root: Path = Path("/")) -> Memory:
     """What this machine has.
 

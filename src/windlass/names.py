@@ -27,13 +27,16 @@ _LONGEST = 2000
 _HUB_HOSTS = frozenset({"huggingface.co", "hf.co"})
 _CATALOG_HOSTS = frozenset({"lmstudio.ai"})
 # First folders of the sites that are not owners.
-_HUB_PAGES = frozenset({"api", "collections", "datasets", "docs", "models", "spaces"})
-_CATALOG_PAGES = frozenset({"api", "blog", "docs", "download", "models"})
+_HUB_PAGES = frozenset(
+    {"api", "blog", "chat", "collections", "datasets", "docs", "learn", "models", "new", "organizations", "papers"}
+    | {"posts", "settings", "spaces", "tasks"}
+)
+_CATALOG_PAGES = frozenset({"api", "blog", "catalog", "docs", "download", "models", "work"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
 _QUANTIZATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 # A file's name may hold an @ ("icon@2x.gguf"), so behind a path only a tail without a dot counts as a quantization.
-_PATH_TAIL = re.compile(r"(.+)@([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
+_PATH_TAIL = re.compile(r"(.*)@([A-Za-z0-9][A-Za-z0-9_-]{0,63}|\d\.\d{1,2}bit)")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+@=-]{0,199}")
 # modelyaml.org: what LM Studio Hub takes as owner and name.
 _CATALOG_OWNER = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -181,7 +184,7 @@ def _base(site: Site, address: str) -> _Base:
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         return _Base(site, "", None, ())
     port = parts.port or _DEFAULT_PORTS[parts.scheme]
-    return _Base(site, parts.hostname, port, tuple(part for part in parts.path.split("/") if part))
+    return _Base(site, parts.hostname.removeprefix("www."), port, tuple(part for part in parts.path.split("/") if part))
 
 
 def _parse_address(text: str, bases: list[_Base]) -> ModelRef | None:
@@ -201,7 +204,21 @@ def _parse_address(text: str, bases: list[_Base]) -> ModelRef | None:
         if scheme or ours:
             raise _invalid(text, "is not an address of LM Studio Hub, Hugging Face or the configured mirror")
         return None
-    return _with_shown_file(text, _read_segments(text, ours, segments), parts.query)
+    ref = _with_tail(text, _read_segments(text, ours, segments), parts.fragment or parts.query)
+    return _with_shown_file(text, ref, parts.query)
+
+
+def _with_tail(text: str, ref: ModelRef, end: str) -> ModelRef:
+    """The quantization that was written behind an address as it was copied, with its query or fragment.
+
+    To pass it over would bring another one than was asked for.
+    """
+    _, mark, tail = end.rpartition("@")
+    if not mark:
+        return ref
+    if ref.quantization or not _QUANTIZATION.fullmatch(tail):
+        raise _invalid(text, "has no readable quantization at its end")
+    return replace(ref, quantization=tail)
 
 
 def _with_shown_file(text: str, ref: ModelRef, query: str) -> ModelRef:
@@ -209,7 +226,7 @@ def _with_shown_file(text: str, ref: ModelRef, query: str) -> ModelRef:
 
     To pass it over would bring another quantization than the one that the copied address names.
     """
-    shown = parse_qs(query, errors="replace").get("show_file_info", [""])[0]
+    shown = parse_qs(query.rpartition("@")[0] or query, errors="replace").get("show_file_info", [""])[0]
     if ref.site is not Site.HUB or ref.path is not None or not shown:
         return ref
     if not safe_path(shown):
@@ -238,8 +255,9 @@ def _scheme(text: str) -> tuple[str, str]:
 
 
 def _reaches(base: _Base, port: int | None, segments: list[str]) -> bool:
-    """Whether an address lies below a base; the public sites (no port of their own) answer at the usual ports only."""
-    right_port = port in {None, 80, 443} if base.port is None else port in {None, base.port}
+    """Whether an address lies below a base; sites at a usual port (no port of their own, too) answer at both."""
+    usual = {None, *_DEFAULT_PORTS.values()}
+    right_port = port in usual if base.port in usual else port in {None, base.port}
     return right_port and tuple(segments[: len(base.prefix)]) == base.prefix
 
 
@@ -264,16 +282,19 @@ def _hub_ref(text: str, segments: list[str]) -> ModelRef:
         raise _invalid(text, "does not name a model's repository on Hugging Face")
     owner, name, *rest = segments
     rest, tail = _split_tail(rest)
-    ref = _named(text, Site.HUB, *_decoded(text, [owner, name]))
+    ref = _named(text, Site.HUB, *_decoded(text, [owner, name.removesuffix(".git")]))  # as `git clone` has it
     if tail and ref.quantization:
         raise _invalid(text, "names two quantizations")
     revision, path, kind = _place(text, rest)
+    path, kind = (path, kind) if path else (ref.path, ref.path_kind)
     return replace(ref, revision=revision, path=path, path_kind=kind, quantization=ref.quantization or tail)
 
 
 def _split_tail(rest: list[str]) -> tuple[list[str], str | None]:
     match = _PATH_TAIL.fullmatch(rest[-1]) if rest else None
-    return ([*rest[:-1], match[1]], match[2]) if match else (rest, None)
+    if match is None:
+        return rest, None
+    return [*rest[:-1], *([match[1]] if match[1] else [])], match[2]
 
 
 def _place(text: str, rest: list[str]) -> tuple[str | None, str | None, PathKind | None]:
@@ -309,6 +330,10 @@ def _named(text: str, site: Site, owner: str, name: str) -> ModelRef:
     name, mark, quantization = name.replace("@", ":").partition(":")
     if not is_repository(owner, name):
         raise _invalid(text, "is not a model's name")
+    if quantization.lower() == "latest":  # Ollama's word for whatever is usual
+        return ModelRef(site, owner, name)
+    if quantization.lower().endswith(".gguf") and safe_path(quantization):  # as Ollama takes a file's name
+        return ModelRef(Site.HUB, owner, name, path=quantization, path_kind="file")
     if mark and not _QUANTIZATION.fullmatch(quantization):
         raise _invalid(text, f"has no readable quantization behind {name!r}")
     return ModelRef(site, owner, name, quantization=quantization or None)

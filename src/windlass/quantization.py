@@ -10,28 +10,31 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_PREFIX = r"(?:UD-)?(?:i1-)?"
+_PREFIX = r"(?:UD-)?(?:smol-)?(?:i1-)?"
 _FAMILIES = (
-    r"I?Q\d{1,2}(?:_(?:\d|K|S|M|L|X{1,3}[SL]|NL|P|KSS?|KT|KL|R[48]|G\d{2,3}))*",  # llama.cpp's and its forks'
+    r"I?Q\d{1,2}(?:_(?:\d|K|S|M|L|H|X{1,3}[SL]|NL|P|KSS?|KT|KL|R[48]|G\d{2,3}))*",  # llama.cpp's and its forks'
     r"I2_S",  # BitNet's
     r"TQ\d_\d",
-    r"BF16|FP?16|FP?32|FP8|INT[48]",
-    r"MXFP[468](?:_MOE)?|NVFP4",
+    r"BF16|FP?16|FP?32|FP[48]|INT[48]",
+    r"MXFP[468](?:_MOE)?(?:_B?F16|[-_]Q\d)?|NVFP4",  # also with what its other tensors are in
     r"\d{1,2}(?:\.\d{1,2})?[-_]?bits?(?:-(?:DWQ|AWQ|GPTQ|QAT))?",  # MLX's
 )
 # Words end at anything but a letter or a digit, so `_` ends one too: `model_q4_0`, `Q4_K_M_imat`.
 _LABEL = re.compile(rf"(?<![A-Za-z0-9]){_PREFIX}(?:{'|'.join(_FAMILIES)})(?![A-Za-z0-9])", re.IGNORECASE | re.ASCII)
 _BIT = re.compile(r"(\d+(?:\.\d+)?)[-_]?bits?", re.IGNORECASE | re.ASCII)
-_SHARD = re.compile(r"(?P<stem>.+)-(?P<index>\d{5,6})-of-(?P<count>\d{5,6})", re.ASCII)
+_SHARD = re.compile(r"(?P<stem>.+)[-_](?P<index>\d{5,6})-of-(?P<count>\d{5,6})", re.ASCII)
 _WEIGHTS = re.compile(r"\.(?:gguf|safetensors)\Z", re.IGNORECASE)
-_PROJECTOR = re.compile(r"(?<![a-z0-9])mmproj", re.IGNORECASE)
-# Drafts for speculative decoding stand beside the model they serve, carry its name, and cannot answer alone.
-_DECOY = re.compile(r"imatrix|\.dat\Z|^(?:mtp|eagle3|dflash|dspark)-", re.IGNORECASE)
+_PROJECTOR = re.compile(r"(?<![a-z0-9])(?:mmproj|vision[-_]encoder)|^projector[-_.]", re.IGNORECASE)
+_VISION = re.compile(r"(?<![a-z0-9])vision(?![a-z0-9])", re.IGNORECASE)
+_DRAFT = re.compile(r"^mtp-|(?<![a-z0-9])(?:draft|eagle3|dflash|dspark)(?![a-z0-9])", re.IGNORECASE)
+_DRAFTS = frozenset({"draft", "drafts", "eagle3", "mtp", "dflash"})  # folders of them
+_MATRIX = re.compile(r"imatrix", re.IGNORECASE)
+_COARSE = 8  # bits from which on nobody needs an importance matrix to quantize
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of `count` files that are a model only together; `index` counts from 1.
+    """One of `count` files that are a model only together; `index` counts from 1, seldom from 0.
 
     `stem` is the path before the shard number, so shards of one set, and no others, share `stem` and `count`.
     """
@@ -46,8 +49,13 @@ def label_in(name: str) -> str | None:
 
     `Q4_K_M`, `UD-Q4_K_XL`, `i1-IQ3_M`, `MXFP4` in capitals, `4bit` and `4bit-DWQ` as MLX writes them.
     """
-    found = _LABEL.findall(_WEIGHTS.sub("", name))
+    found = labels_in(name)
     return _natural(found[-1]) if found else None
+
+
+def labels_in(name: str) -> list[str]:
+    """All words of a name that state a quantization, as they stand there."""
+    return _LABEL.findall(_WEIGHTS.sub("", name))
 
 
 def label_of(path: str) -> str | None:
@@ -71,7 +79,7 @@ def shard_of(path: str) -> Shard | None:
     if match is None or not _WEIGHTS.search(path):
         return None
     shard = Shard(match["stem"], int(match["index"]), int(match["count"]))
-    return shard if 1 <= shard.index <= shard.count else None
+    return shard if shard.count and shard.index <= shard.count else None
 
 
 def is_gguf(path: str) -> bool:
@@ -81,13 +89,33 @@ def is_gguf(path: str) -> bool:
 
 def is_projector(path: str) -> bool:
     """Whether it is the vision half of a GGUF model, as `mmproj-F16.gguf` and `X.mmproj-f16.gguf` are."""
-    *folders, name = path.split("/")
-    return is_gguf(name) and bool(_PROJECTOR.search(name) or any(f.lower() == "mmproj" for f in folders))
+    *folders, name = path.lower().split("/")
+    beside = "mmproj" in folders or ("vision" in folders and _VISION.search(name))
+    return is_gguf(name) and bool(beside or _PROJECTOR.search(name))
+
+
+def is_matrix(path: str) -> bool:
+    """Whether it is an importance matrix, and no model that was quantized with one.
+
+    Both say so in their names. But a matrix is computed from a model of full precision, and a quantization of eight
+    bits or more needs none: a smaller one in the name is the model's own. `imatrix-Q4_K_M.gguf` is a matrix all the
+    same.
+    """
+    name = path.rsplit("/", 1)[-1].lower()
+    if name.endswith((".dat", ".imatrix")) or name.startswith("imatrix"):
+        return True
+    return bool(_MATRIX.search(name)) and (bits_of(label_in(name)) or _COARSE) >= _COARSE
+
+
+def is_draft(path: str) -> bool:
+    """Whether it is a draft for speculative decoding, which carries its model's name and cannot answer alone."""
+    *folders, name = path.lower().split("/")
+    return bool(_DRAFT.search(name)) or not _DRAFTS.isdisjoint(folders)
 
 
 def is_decoy(path: str) -> bool:
     """Whether it looks like a model's file and is none: an importance matrix, or a draft model for another."""
-    return bool(_DECOY.search(path.rsplit("/", 1)[-1]))
+    return is_matrix(path) or is_draft(path)
 
 
 def fold(label: str) -> str:
@@ -99,13 +127,13 @@ def fold(label: str) -> str:
 def choose(wish: str, labels: Iterable[str]) -> str | None:
     """The label that a person means by `wish`, of those there are; None when there is none or more than one might be.
 
-    An exact label comes first. Else one that only adds a recipe's mark to the wish (`UD-`, `i1-`, `-DWQ`), if no other
-    does: `Q4_K_XL` gives `UD-Q4_K_XL` where that is the only one. A mark that was asked for is never dropped.
+    An exact label comes first. Else one that only adds a recipe's mark to the wish (`UD-`, `i1-`, `-DWQ`, `_MOE`), if
+    no other does: `Q4_K_XL` gives `UD-Q4_K_XL` where that is the only one. A mark that was asked for is never dropped.
     """
     labels = list(dict.fromkeys(labels))
     wanted = fold(wish)
     exact = [label for label in labels if fold(label) == wanted]
-    found = exact[:1] or [label for label in labels if _unmarked(label) == wanted]
+    found = exact[:1] or [label for label in labels if wanted in _unmarked(label)]
     return found[0] if len(found) == 1 else None
 
 
@@ -115,7 +143,7 @@ def bits_of(label: str | None) -> float | None:
     Not size over parameters, which is nearer the truth (4.8 for Q4_K_M): clients compare this with the whole numbers
     that LM Studio's own lists hold. https://lmstudio.ai/docs/developer/rest/list
     """
-    number = re.search(r"\d+(?:\.\d+)?", re.sub(r"^(?:UD-)?(?:i1-)?", "", label or "", flags=re.IGNORECASE))
+    number = re.search(r"\d+(?:\.\d+)?", re.sub(rf"^{_PREFIX}", "", label or "", flags=re.IGNORECASE))
     if number is None:
         return None
     bits = float(number[0])
@@ -125,8 +153,19 @@ def bits_of(label: str | None) -> float | None:
 def _natural(label: str) -> str:
     if bits := _BIT.match(label):
         return f"{bits[1]}bit{label[bits.end() :].upper()}"
-    return re.sub(r"\bI1-", "i1-", label.upper())
+    return label.upper().replace("SMOL-", "smol-").replace("I1-", "i1-")
 
 
-def _unmarked(label: str) -> str:
-    return re.sub(r"^(?:ud_)?(?:i1_)?|_(?:dwq|awq|gptq|qat)$", "", fold(label))
+def bare(label: str) -> str:
+    """A folded label without the marks in front: `UD-`, `smol-` and `i1-`."""
+    return re.sub(r"^(?:ud_)?(?:smol_)?(?:i1_)?", "", fold(label))
+
+
+def _unmarked(label: str) -> set[str]:
+    """What a label is called, folded, by those who leave out its marks, or all but `_MOE`."""
+    plain = re.sub(r"_(?:dwq|awq|gptq|qat)$", "", bare(label))
+    called = {plain, bare(label)}
+    if parts := re.fullmatch(r"(mxfp\d)(_moe)?(?:_b?f16|_(q\d))?", plain):
+        family, moe, other = parts.groups()
+        called |= {family, f"{family}{moe or ''}"} | ({other, f"{other[1:]}bit"} if other else set())
+    return called

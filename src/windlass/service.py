@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from windlass import names
 from windlass.admission import Admission, move
 from windlass.errors import InvalidRequest
+from windlass.fit import Memory, largest, memory_here
 from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
@@ -132,7 +133,6 @@ class Service:
         Raises:
             WindlassError: as `download`; but a model whose access is not granted can be planned all the same.
         """
-        from windlass.fit import memory_here
         from windlass.plan import Plan
 
         ref = self._ref(model, quantization)
@@ -141,11 +141,11 @@ class Service:
         manifest = resolution.manifest
         return Plan(
             resolution,
-            default=default.manifest.quantization,
+            default=None if ref.path_kind == "file" else default.manifest.quantization,
             states={file: self.shelf.state_of(file) for file in manifest.files},
             kept=progress_of(manifest, self.shelf).kept,
             free=self.folder.usable(self._promised(manifest.key)),
-            memory=memory_here((sys.platform, machine())),
+            memory=self._memory,
         )
 
     def search(self, query: "Query", cursor: str | None = None) -> "Page":
@@ -260,7 +260,12 @@ class Service:
     def _resolver(self) -> "Resolver":
         from windlass.hub.resolve import Resolver
 
-        return Resolver(self._hub, self._catalog, (sys.platform, machine()))
+        return Resolver(self._hub, self._catalog, (sys.platform, machine()), lambda: largest(self._memory))
+
+    @cached_property
+    def _memory(self) -> Memory:
+        """Of the machine, not of the disk: what is the default here must not change with each download."""
+        return memory_here((sys.platform, machine()))
 
     @cached_property
     def _hub(self) -> "HuggingFace":

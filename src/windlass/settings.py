@@ -46,6 +46,8 @@ def _address(text: str) -> str:
         raise ValueError("an address starts with http:// or https://")
     if "@" in text.partition("//")[2].partition("/")[0]:
         raise ValueError("an address is without user and password; a token goes into HF_TOKEN")
+    if not re.fullmatch(r"https?://(?:\[[^]]+\]|[^:/]+)(?::\d{1,5})?(?:/.*)?", text):
+        raise ValueError("a host or port in it cannot be read")
     return text.rstrip("/")
 
 

@@ -198,6 +198,9 @@ REFUSALS = [
     # status, headers, signed in → error, words
     (401, {"X-Error-Message": "Invalid username or password."}, False, ModelNotFound, "private, set HF_TOKEN"),
     (401, {}, True, ModelNotFound, "token in use is wrong"),
+    (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, True, ModelGated, "may have expired"),
+    (401, {"X-Error-Message": "Invalid credentials in Authorization header"}, False, ModelNotFound, "spelling"),
+    (403, {**GATED, "X-Error-Message": "Your request is awaiting a review"}, True, ModelGated, "being looked at"),
     (404, {"X-Error-Code": "RepoNotFound"}, True, ModelNotFound, "spelling"),
     (404, {"X-Error-Code": "RevisionNotFound"}, False, ModelNotFound, "no revision 'v9'"),
     (404, {}, False, ModelNotFound, "no revision 'v9'"),

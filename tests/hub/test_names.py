@@ -71,6 +71,16 @@ ACCEPTED = {
     "https://huggingface.co/a/b/blob/main/x.gguf@Q4_K_M": "hub a/b main x.gguf file Q4_K_M",
     "https://huggingface.co/a/b/blob/main/icon@2x.gguf": "hub a/b main icon@2x.gguf file -",
     "https://huggingface.co/a/b/blob/main/%E6%A8%A1.gguf": "hub a/b main 模.gguf file -",
+    "https://huggingface.co/a/b?library=x@Q4_K_M": "hub a/b - - - Q4_K_M",
+    "https://huggingface.co/a/b#files@Q8_0": "hub a/b - - - Q8_0",
+    "https://huggingface.co/a/b/blob/main/x.gguf?download=true@Q4_K_M": "hub a/b main x.gguf file Q4_K_M",
+    "https://huggingface.co/a/b?show_file_info=x.gguf@Q4_K_M": "hub a/b - x.gguf file Q4_K_M",
+    "https://huggingface.co/a/b/tree/main/@Q8_0": "hub a/b main - - Q8_0",
+    "https://huggingface.co/a/b/tree/main@4.5bit": "hub a/b main - - 4.5bit",
+    "https://lmstudio.ai/models/qwen/qwen3-8b?x@4bit": "catalog qwen/qwen3-8b - - - 4bit",
+    "https://huggingface.co/a/b.git": "hub a/b - - - -",
+    "hf.co/a/b:latest": "hub a/b - - - -",
+    "hf.co/a/b:X-IQ3_M.gguf": "hub a/b - X-IQ3_M.gguf file -",
     "https://huggingface.co/a/b/blob/main/%252e%252e.gguf": "hub a/b main %2e%2e.gguf file -",
 }
 
@@ -130,6 +140,12 @@ REFUSED = [
     "https://huggingface.co",
     "https://huggingface.co/a",
     "https://huggingface.co/datasets/a/b",
+    "https://huggingface.co/papers/2401.1",
+    "https://huggingface.co/settings/tokens",
+    "https://huggingface.co/blog/x",
+    "https://lmstudio.ai/catalog/x",
+    "https://huggingface.co/a/b@Q4_K_M?x@Q8_0",
+    "https://huggingface.co/a/b?mail=x@y z",
     "https://huggingface.co/spaces/a/b",
     "https://huggingface.co/api/models/a/b",
     "https://huggingface.co/models/a/b",
@@ -205,6 +221,12 @@ def test_outside_a_mirrors_prefix_is_not_ours() -> None:
     """A mirror below a folder answers for that folder only."""
     with pytest.raises(InvalidModel):
         parse("https://mirror.example/other/a/b", hub_endpoint="https://mirror.example/hf")
+
+
+@pytest.mark.parametrize("text", ["https://www.mirror.example/a/b", "mirror.example/a/b", "http://mirror.example/a/b"])
+def test_a_mirror_is_known_as_the_public_sites_are(text: str) -> None:
+    """With `www.` and without, over http too."""
+    assert written(parse(text, hub_endpoint="https://www.mirror.example")) == "hub a/b - - - -"
 
 
 def test_a_mirror_called_like_an_owner() -> None:

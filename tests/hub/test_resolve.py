@@ -288,9 +288,8 @@ def test_quantization_in_no_base(qwen: Place, text: str, prefer: Format | None) 
     """A quantization that no base has is refused with those that they have."""
     with pytest.raises(QuantizationNotFound) as caught:
         qwen.resolve(text, prefer)
-    assert all(
-        label in caught.value.message for label in ("4bit", "8bit", "Q4_K_M", "Q8_0") if not prefer or "bit" in label
-    )
+    offered = caught.value.message.partition("It comes in")[2]
+    assert [label in offered for label in ("4bit", "8bit", "Q4_K_M", "Q8_0")] == [not prefer, not prefer, True, True]
 
 
 def test_a_base_that_is_gone(qwen: Place) -> None:
@@ -344,8 +343,71 @@ def test_loops_and_gaps(place: Place) -> None:
     place.add_model("a/z", "a/gone")
     with pytest.raises(HubError, match="a/x → a/y → a/x"):
         place.resolve("a/x")
-    with pytest.raises(ModelNotFound, match="a/z → a/gone"):
+    with pytest.raises(ModelNotFound, match="a/gone"):
         place.resolve("a/z")
+
+
+def test_a_base_that_reads_like_the_catalogs_and_is_the_hubs(place: Place) -> None:
+    """A repository's name may be in lower case: where the catalog does not know it, the hub may."""
+    add_repository(place.hub, "maker/lower-gguf", "x-Q8_0.gguf")
+    place.add_model("a/x", "maker/lower-gguf")
+    assert place.resolve("a/x").files[0].repo == "maker/lower-gguf"
+
+
+def test_a_closed_base_is_passed_over(place: Place) -> None:
+    """Any base is the model: where the first is closed to us, the next one is taken. A plan still shows the first."""
+    add_repository(place.hub, "u/closed-GGUF", "x-Q4_K_M.gguf", gated="manual")
+    denied = Answer(403, headers={"X-Error-Code": "GatedRepo"})
+    place.hub.pages[f"/u/closed-GGUF/resolve/{COMMIT}/x-Q4_K_M.gguf"] = denied
+    add_repository(place.hub, "u/open-GGUF", "x-Q4_K_M.gguf")
+    place.add_model("a/x", base("u/closed-GGUF"), base("u/open-GGUF"))
+    assert place.resolve("a/x").files[0].repo == "u/open-GGUF"
+    assert place.resolver().explain(parse("a/x")).gated
+    place.add_model("a/y", base("u/closed-GGUF"))
+    with pytest.raises(ModelGated):
+        place.resolve("a/y")
+
+
+@pytest.mark.parametrize("platform", [LINUX, APPLE])
+def test_plain_safetensors_are_taken_last(place: Place, platform: tuple[str, str]) -> None:
+    """A base that turns out to be neither GGUF nor MLX is no choice while there is one, and one where there is not."""
+    add_repository(place.hub, "u/x", "model.safetensors", texts={"config.json": "{}"})
+    add_repository(place.hub, "u/x-GGUF", "x-Q8_0.gguf")
+    place.add_model("a/x", base("u/x"), base("u/x-GGUF"))
+    assert place.resolve("a/x", platform=platform).format == "gguf"
+    assert place.resolve("a/x", "safetensors", platform).format == "safetensors"
+    place.add_model("a/y", base("u/x"))
+    assert place.resolve("a/y", platform=platform).format == "safetensors"
+
+
+@pytest.mark.parametrize(
+    ("bits", "taken"),
+    [(["3", "4", "8"], "4"), (["3", "6", "8"], "8"), (["3", "6"], "6")],
+)
+def test_which_bits_of_mlx(place: Place, bits: list[str], taken: str) -> None:
+    """Four, then eight, then the finer before the coarser."""
+    for number in bits:
+        add_repository(place.hub, f"u/x-{number}bit", "model.safetensors", tags=["mlx"])
+    place.add_model("a/x", *(base(f"u/x-{number}bit") for number in bits))
+    assert place.resolve("a/x", platform=APPLE).quantization == f"{taken}bit"
+
+
+@pytest.mark.parametrize(("budget", "taken"), [(None, "Q6_K"), (900, "Q6_K"), (13, "Q5_K_M"), (1, "Q2_K")])
+def test_what_fits_is_asked_where_it_decides(place: Place, budget: int | None, taken: str) -> None:
+    """Where the usual defaults are not there: the largest quantized one that this machine can run."""
+    add_repository(place.hub, "a/b", "x-Q2_K.gguf", "z-Q5_K_M.gguf", "long-Q6_K.gguf", "longest-x-BF16.gguf")
+    asked = []
+
+    def look() -> int | None:
+        asked.append(1)
+        return budget
+
+    hub = HuggingFace(place._web, place.hub.address, lambda: None)
+    resolver = Resolver(hub, Catalog(place._web, place.catalog.address), LINUX, look)
+    assert resolver.resolve(parse("hf.co/a/b")).quantization == taken
+    assert asked == [1]
+    assert resolver.resolve(parse("hf.co/a/b@Q5_K_M")).quantization == "Q5_K_M"
+    assert asked == [1]
 
 
 def test_branches(place: Place) -> None:

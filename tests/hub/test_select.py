@@ -17,7 +17,7 @@ from windlass.hub.listing import HubFile, Listing
 from windlass.hub.select import needs, select
 from windlass.hub.selection import Selection, Wish, offered, readable
 from windlass.manifest import Digest, Format
-from windlass.quantization import is_decoy, is_projector, label_of, shard_of
+from windlass.quantization import is_decoy, is_draft, is_gguf, is_matrix, is_projector, label_of, shard_of
 
 DIGEST = Digest("sha256", "0" * 64)
 
@@ -145,7 +145,7 @@ def test_why_names_the_rule() -> None:
     paths = ("x/m-Q4_K_M.gguf", "m-Q4_K_M.gguf", "mmproj.gguf")
     twins = Listing("a/b", "c" * 40, tuple(HubFile(path, 9, DIGEST) for path in paths))
     why = select(twins, Wish()).why
-    assert "only one" in why
+    assert "only quantization" in why
     assert "x/m-Q4_K_M.gguf" in why
     assert "mmproj.gguf goes along" in why
     assert "asked for" in select(twins, Wish("q4_k_m")).why
@@ -191,6 +191,10 @@ def listings(draw: st.DrawFn) -> Listing:
     return Listing("o/r-GGUF", "c" * 40, tuple(HubFile(path, draw(sizes), DIGEST) for path in order))
 
 
+def is_model(path: str) -> bool:
+    return is_gguf(path) and not is_matrix(path) and not is_projector(path)
+
+
 @given(listings(), st.one_of(st.none(), st.sampled_from(LABELS)), st.one_of(st.none(), st.integers(1, 10**12)))
 def test_one_quantization_whole_and_no_decoy(listing: Listing, quantization: str | None, budget: int | None) -> None:
     """Never two quantizations, never half a set, never a decoy, at most one projector, and what was asked for."""
@@ -200,7 +204,9 @@ def test_one_quantization_whole_and_no_decoy(listing: Listing, quantization: str
         return
     weights = [c.file.path for c in selection.files if c.role == "weights"]
     assert len({label_of(path) for path in weights}) == 1
-    assert not any(is_decoy(path) or is_projector(path) for path in weights)
+    assert not any(is_matrix(path) or is_projector(path) for path in weights)
+    # A draft is taken for the model only where there is nothing else.
+    assert not any(map(is_draft, weights)) or all(is_draft(f.path) for f in listing.files if is_model(f.path))
     shard = shard_of(weights[0])
     assert [s and s.index for s in map(shard_of, weights)] == (list(range(1, shard.count + 1)) if shard else [None])
     assert sum(c.role == "projector" for c in selection.files) == any(is_projector(f.path) for f in listing.files)

@@ -4,7 +4,7 @@ LM Studio's rule: MLX on Apple silicon, GGUF elsewhere; the guess is only an ord
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from windlass.hub.model_yaml import HubSource
@@ -51,17 +51,17 @@ def in_order(sources: Iterable[HubSource], wish: str | None, prefer: Format | No
     labels = [c.label for c in fitting if c.label]
     wanted = prefer or first
 
-    def rank(c: Candidate) -> tuple[bool, int, tuple[int, int, str]]:
+    def rank(c: Candidate) -> tuple[bool, int, tuple[int, float, int, str]]:
         stated = wish is not None and c.label is not None and choose(wish, labels) == c.label
         by_format = 0 if c.format == wanted else 1 if c.format is None else 2
-        return not stated, by_format, default_rank(c.label) if c.label else (0, 0, "")
+        return not stated, by_format, default_rank(c.label) if c.label else (0, 0, 0, "")
 
     return sorted(fitting, key=rank)
 
 
-def stated_labels(sources: Sequence[HubSource]) -> list[str]:
-    """The quantizations that the bases' names state."""
-    return [c.label for c in map(candidate, sources) if c.label]
+def stated_labels(sources: Iterable[HubSource], prefer: Format | None) -> list[str]:
+    """The quantizations that the bases' names state, of those that may come in the format asked for."""
+    return [c.label for c in map(candidate, sources) if c.label and _may_be(c, None, prefer)]
 
 
 def _may_be(c: Candidate, wish: str | None, prefer: Format | None) -> bool:

@@ -191,8 +191,9 @@ class HuggingFace:
             reply = self._web.get(f"{address}/revision/main", ask)
             if reply.ok:
                 return reply
-            if reply.status not in {401, 404}:
-                raise refusal(reply, asked)
+            refused = refusal(reply, asked)
+            if reply.status not in {401, 404} or isinstance(refused, ModelGated):
+                raise refused
             return self._get(address, ask, asked)
         return self._get(f"{address}/revision/{quote(asked.revision, safe='')}", ask, asked)
 
@@ -322,7 +323,9 @@ def refusal(reply: Reply, asked: _Asked) -> WindlassError:
     """
     code, said = reply.headers.get("x-error-code", ""), _printable(reply.headers.get("x-error-message", ""))
     if code == "GatedRepo":
-        return _gated(asked)
+        return _gated(asked, said)
+    if reply.status == 401 and asked.signed_in and "credentials" in said.lower():
+        return _token_refused(asked)
     if code == "RepoNotFound" or (reply.status == 401 and not code):
         return _no_repository(asked)
     if reply.status in {403, 451} and "disabled" in said.lower():
@@ -337,9 +340,20 @@ def refusal(reply: Reply, asked: _Asked) -> WindlassError:
     return HubError(f"{asked.endpoint} answered {reply.status} about {asked.repo}{': ' + said if said else '.'}")
 
 
-def _gated(asked: _Asked) -> ModelGated:
+def _token_refused(asked: _Asked) -> ModelGated:
+    """The hub lets nobody in who shows a token that is none, not even to what is public."""
+    return ModelGated(
+        f"The token in use is not accepted, so nothing is shown of {asked.page}.",
+        hint=f"It may have expired. Remove it, or use another: {_WHERE_TOKENS_GO}.",
+    )
+
+
+def _gated(asked: _Asked, said: str) -> ModelGated:
+    waits = " Your request is being looked at." if "awaiting" in said.lower() else ""
     then = "the token in use has not been granted it" if asked.signed_in else f"then {_WHERE_TOKENS_GO}"
-    return ModelGated(f"Access to {asked.repo} is granted per person.", hint=f"Ask for it at {asked.page}; {then}.")
+    return ModelGated(
+        f"Access to {asked.repo} is granted per person.{waits}", hint=f"Ask for it at {asked.page}; {then}."
+    )
 
 
 def _no_repository(asked: _Asked) -> ModelNotFound:

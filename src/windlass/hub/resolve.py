@@ -3,7 +3,7 @@
 `owner/name` → the catalog's model, else the hub's repository → its listing → the files that make the model.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -59,9 +59,20 @@ class _Found:
 class Resolver:
     """Finds models in the catalog and on the hub."""
 
-    def __init__(self, huggingface: HuggingFace, catalog: Catalog, platform: tuple[str, str]) -> None:
-        """`platform` is (`sys.platform`, `platform.machine()`)."""
+    def __init__(
+        self,
+        huggingface: HuggingFace,
+        catalog: Catalog,
+        platform: tuple[str, str],
+        budget: Callable[[], int | None] = lambda: None,
+    ) -> None:
+        """`platform` is (`sys.platform`, `platform.machine()`).
+
+        `budget` tells how many bytes a model may have to run here, None if that is not known. It is asked only where
+        the answer depends on it, for whoever looks at graphics cards waits for them.
+        """
         self._hub = huggingface
+        self._budget = budget
         self._catalog = catalog
         self._first = preferred_format(platform)
 
@@ -77,14 +88,12 @@ class Resolver:
             ModelGated: access is not granted; found out now, not in the middle of a job.
             ModelNotFound, QuantizationNotFound, HubFailure: as `explain`.
         """
-        resolution = self.explain(ref, prefer)
-        if resolution.gated:
-            first = resolution.manifest.files[0]
-            self._hub.check_access(first.repo, first.commit, first.path)
-        return resolution.manifest
+        return self.explain(ref, prefer, check=True).manifest
 
-    def explain(self, ref: ModelRef, prefer: Format | None = None, *, every_base: bool = False) -> Resolution:
-        """The manifest and what there is to say about it, whether or not it may be fetched.
+    def explain(
+        self, ref: ModelRef, prefer: Format | None = None, *, every_base: bool = False, check: bool = False
+    ) -> Resolution:
+        """The manifest and what there is to say about it; whether it may be fetched is only asked with `check`.
 
         With `every_base` a catalog model's alternatives are those of all its bases, at the price of a listing for each.
 
@@ -93,18 +102,20 @@ class Resolver:
             NoModelFiles: it has no files that can be placed.
             QuantizationNotFound: it does not come in the one asked for.
             HubFailure: the catalog or the hub did not answer as it should.
+            ModelGated: with `check`, access is not granted.
         """
         if ref.site is Site.HUB:
-            return self._from_hub(ref, prefer)
+            return self._from_hub(ref, prefer, check=check)
         model, warnings = self._in_catalog(ref)
         if model is not None:
-            return self._from_catalog(model, Wish(ref.quantization, prefer=prefer), every_base=every_base)
+            wish = Wish(ref.quantization, prefer=prefer)
+            return self._from_catalog(model, wish, every_base=every_base, check=check)
         if ref.site is Site.CATALOG:
             raise ModelNotFound(
                 f"{self._catalog.address} knows no model {ref.repo.lower()}.", hint="Look at its spelling."
             )
         try:
-            resolution = self._from_hub(ref, prefer)
+            resolution = self._from_hub(ref, prefer, check=check)
         except ModelNotFound as error:
             if warnings or type(error) is not ModelNotFound:
                 raise
@@ -128,9 +139,11 @@ class Resolver:
                 raise
             return None, (f"The catalog was passed over: {failure.message}",)
 
-    def _from_hub(self, ref: ModelRef, prefer: Format | None) -> Resolution:
+    def _from_hub(self, ref: ModelRef, prefer: Format | None, *, check: bool) -> Resolution:
         listing = self._hub.listing(ref.repo, ref.revision)
         found = self._choose(listing, Wish(ref.quantization, ref.path, ref.path_kind, prefer))
+        if check:
+            self._check_access(found)
         owner, _, name = listing.repo.partition("/")
         manifest = Manifest(
             id=listing.repo,
@@ -145,9 +158,18 @@ class Resolver:
         )
         return Resolution(manifest, found.selection.alternatives, listing.gated)
 
+    def _check_access(self, found: _Found) -> None:
+        """Find out now, not in the middle of a job, whether a gated repository is open to us. Raises ModelGated."""
+        if found.listing.gated:
+            self._hub.check_access(found.listing.repo, found.listing.commit, found.selection.files[0].file.path)
+
     def _choose(self, listing: Listing, wish: Wish) -> _Found:
         """Read what the selection needs to know, and select."""
-        return _Found(listing, select(listing, wish, self._texts(listing, needs(listing, wish))))
+        texts = self._texts(listing, needs(listing, wish))
+        selection = select(listing, wish, texts)
+        if selection.by_size:
+            selection = select(listing, replace(wish, budget=self._budget()), texts)
+        return _Found(listing, selection)
 
     def _texts(self, listing: Listing, paths: Iterable[str]) -> Mapping[str, bytes]:
         """The content of small files; of a repository that denies them none: what it would bring can still be shown."""
@@ -158,9 +180,9 @@ class Resolver:
                 return {}
             raise
 
-    def _from_catalog(self, model: CatalogModel, wish: Wish, *, every_base: bool) -> Resolution:
+    def _from_catalog(self, model: CatalogModel, wish: Wish, *, every_base: bool, check: bool) -> Resolution:
         sources = self._sources(model)
-        found = self._first_base(model, sources, wish)
+        found = self._first_base(model, sources, wish, check=check)
         entry, alternatives = model.entry, found.selection.alternatives
         if every_base:
             alternatives = {**self._alternatives(sources, wish.prefer), **alternatives}
@@ -202,28 +224,38 @@ class Resolver:
                 raise HubError(f"The catalog builds models on one another without an end: {' → '.join(longer)}.")
             if base.id not in visited:
                 visited.add(base.id)
-                yield from self._walk(self._base_in_catalog(base, longer), longer, visited)
+                yield from self._built_on(base, longer, visited)
 
-    def _base_in_catalog(self, base: CatalogBase, chain: tuple[str, ...]) -> CatalogModel:
+    def _built_on(self, base: CatalogBase, chain: tuple[str, ...], visited: set[str]) -> Iterator[HubSource]:
+        """What a base is that reads like the catalog's name: that, or a repository whose name is in lower case too."""
         model = self._catalog.find(base.owner, base.name)
         if model is None:
-            raise ModelNotFound(f"The catalog lacks a model that another is built on: {' → '.join(chain)}.")
-        return model
+            yield HubSource(base.id)
+        else:
+            yield from self._walk(model, chain, visited)
 
-    def _first_base(self, model: CatalogModel, sources: list[HubSource], wish: Wish) -> _Found:
-        """The first base, best guess first, that has what is wished for. Listings are asked for one by one."""
+    def _first_base(self, model: CatalogModel, sources: list[HubSource], wish: Wish, *, check: bool) -> _Found:
+        """The first base, best guess first, that has what is wished for. Listings are asked for one by one.
+
+        One that turns out to be neither GGUF nor MLX, which only its listing tells, is for want of anything else.
+        """
         refused: list[ModelNotFound | ModelGated | HubError] = []
+        plain: _Found | None = None
         answered = False
-        labels: dict[str, int] = dict.fromkeys(stated_labels(sources), 0)
+        labels: dict[str, int] = dict.fromkeys(stated_labels(sources, wish.prefer), 0)
         for candidate in in_order(sources, wish.quantization, wish.prefer, self._first)[:_MOST_LOOKUPS]:
             try:
                 found = self._base(candidate.source, wish, labels)
+                if found is not None and check:
+                    self._check_access(found)
             except (ModelNotFound, ModelGated, HubError) as error:
                 refused.append(error)
                 continue
-            if found is not None:
+            if found is not None and (found.selection.format != "safetensors" or wish.prefer):
                 return replace(found, warnings=tuple(error.message for error in refused))
-            answered = True
+            plain, answered = plain or found, True
+        if plain is not None:
+            return replace(plain, warnings=tuple(error.message for error in refused))
         # A base that failed may have what is wished for; one that is gone or closed has not, where others answered.
         broken = [error for error in refused if isinstance(error, HubError)]
         if broken or (refused and not answered):

@@ -11,18 +11,18 @@ from typing import Literal
 
 from windlass.errors import HubError, ModelNotFound, NoModelFiles, QuantizationNotFound
 from windlass.hub.listing import HubFile, Listing
-from windlass.hub.select_gguf import GgufFiles, gguf_files, holds_model, select_gguf
+from windlass.hub.select_gguf import RAW_PART, GgufFiles, gguf_files, holds_model, select_gguf
 from windlass.hub.select_safetensors import safetensors_weights, select_safetensors, texts_needed
 from windlass.hub.selection import Chosen, Selection, Wish, size_of
 from windlass.hub.sets import file_sets
 from windlass.manifest import Format, Role
 from windlass.names import collision, safe_path
-from windlass.quantization import choose, is_decoy, is_gguf, is_projector, label_of, shard_of
+from windlass.quantization import choose, is_decoy, is_draft, is_gguf, is_projector, label_in, label_of, shard_of
 
 _PICKLE = re.compile(r".*\.(?:bin|pt|pth|ckpt|pkl|pickle)", re.IGNORECASE)
 _OTHER_FORMAT = re.compile(r".*\.(onnx|h5|msgpack|npz|tflite|mlmodel|pb|engine|exl2)", re.IGNORECASE)
-_PARTS = re.compile(r".*\.gguf(?:\.part|[-.]split|\.\d).*", re.IGNORECASE)
-_ADAPTER = re.compile(r"(?:.*/)?adapter.*\.safetensors", re.IGNORECASE)
+_GGML = re.compile(r"(?:.*[-_./])?ggml.*\.bin", re.IGNORECASE)
+_ADAPTER = re.compile(r"(?:.*/)?(?:adapter.*|(?:.*[-_.])?lora(?:[-_.].*)?)\.safetensors", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,15 @@ def select(listing: Listing, wish: Wish, texts: Mapping[str, bytes] | None = Non
 
 
 def _checked(listing: Listing, selection: Selection) -> Selection:
+    """Without data whose name no disk would take: a model is not lost for the sake of `notes: v2.txt`."""
+    unsafe = [chosen for chosen in selection.files if not safe_path(chosen.file.path)]
+    if refused := [chosen for chosen in unsafe if chosen.role != "data" or len(selection.files) == 1]:
+        raise HubError(f"{listing.repo} names a file {refused[0].file.path[:200]!r}, which cannot be stored safely.")
+    if unsafe:
+        kept = tuple(chosen for chosen in selection.files if chosen not in unsafe)
+        left = f"{unsafe[0].file.path[:200]!r} is left out, as it cannot be stored safely."
+        selection = replace(selection, files=kept, why=f"{selection.why} {left}")
     paths = [chosen.file.path for chosen in selection.files]
-    if unsafe := [path for path in paths if not safe_path(path)]:
-        raise HubError(f"{listing.repo} names a file {unsafe[0][:200]!r}, which cannot be stored safely.")
     if twins := collision(paths):
         raise HubError(f"{listing.repo} has {twins[0]!r} and {twins[1]!r}, which are one file on many disks.")
     return selection
@@ -86,13 +92,24 @@ def _single(listing: Listing, wish: Wish) -> str | None:
 
 
 def _scope(listing: Listing, wish: Wish) -> _Scope:
-    if wish.path is None:
+    path = wish.path or _folder_of_quantization(listing, wish)
+    if path is None:
         return _Scope("", listing.files)
-    folder = f"{wish.path}/"
+    folder = f"{path}/"
     inside = [file for file in listing.files if file.path.startswith(folder)]
     if not inside:
-        raise _missing(listing, wish.path)
+        raise _missing(listing, path)
     return _Scope(folder, tuple(replace(file, path=file.path.removeprefix(folder)) for file in inside))
+
+
+def _folder_of_quantization(listing: Listing, wish: Wish) -> str | None:
+    """Where all weights are safetensors in folders called by their quantization: the one that is wished for."""
+    if not wish.quantization or wish.prefer == "gguf" or _kind(listing.files, wish):
+        return None
+    weights = (file.path.rpartition("/")[0] for file in listing.files if file.path.endswith(".safetensors"))
+    labels = {label: folder for folder in sorted(set(weights)) if (label := label_of(folder))}
+    label = choose(wish.quantization, labels)
+    return labels[label] if label else None
 
 
 def _missing(listing: Listing, path: str) -> ModelNotFound:
@@ -104,11 +121,12 @@ def _missing(listing: Listing, path: str) -> ModelNotFound:
 
 def _kind(files: Sequence[HubFile], wish: Wish) -> Literal["gguf", "safetensors"] | None:
     """Which family of formats to take. `mlx` takes any safetensors, as LM Studio's `compatibilityTypes` count them."""
-    if wish.prefer in {None, "gguf"} and any(map(holds_model, files)):
+    models = [file for file in files if holds_model(file)] if wish.prefer in {None, "gguf"} else []
+    if any(not is_draft(file.path) for file in models):
         return "gguf"
     if wish.prefer != "gguf" and safetensors_weights(files):
         return "safetensors"
-    return None
+    return "gguf" if models else None
 
 
 def _select_scope(listing: Listing, wish: Wish, texts: Mapping[str, bytes]) -> Selection:
@@ -118,7 +136,7 @@ def _select_scope(listing: Listing, wish: Wish, texts: Mapping[str, bytes]) -> S
         return select_gguf(_gguf_of(listing, scope), wish, listing.repo)
     if kind == "safetensors":
         inner = {path.removeprefix(scope.folder): text for path, text in texts.items()}
-        return scope.outward(select_safetensors(listing, scope.files, inner, wish))
+        return scope.outward(select_safetensors(listing, scope.folder, scope.files, inner, wish))
     raise _nothing(listing.repo, scope.files, wish)
 
 
@@ -130,7 +148,8 @@ def _gguf_of(listing: Listing, scope: _Scope) -> GgufFiles:
     inside = gguf_files((file for file in listing.files if file.path.startswith(scope.folder)), listing.repo)
     if not scope.folder:
         return inside
-    return replace(inside, projectors=gguf_files(listing.files, listing.repo).projectors)
+    everywhere = gguf_files(listing.files, listing.repo)
+    return replace(inside, projectors=everywhere.projectors, homes=everywhere.homes)
 
 
 def _select_file(listing: Listing, path: str, wish: Wish) -> Selection:
@@ -138,11 +157,12 @@ def _select_file(listing: Listing, path: str, wish: Wish) -> Selection:
     named = next((file for file in listing.files if file.path == path), None)
     if named is None:
         raise _missing(listing, path)
-    if _PICKLE.fullmatch(path):
+    if _PICKLE.fullmatch(path) and not _GGML.fullmatch(path):
         raise _pickles(listing.repo)
     files = _whole_set(listing, named)
     label = label_of(path)
-    if wish.quantization and choose(wish.quantization, [label] if label else []) is None:
+    said = [label, None if is_gguf(path) else label_in(listing.repo.rpartition("/")[2])]
+    if wish.quantization and not any(choose(wish.quantization, [one]) for one in said if one):
         raise QuantizationNotFound(f"{path} is not {wish.quantization}.", hint="Leave the quantization out.")
     role = _role_of_file(path)
     why = "It was asked for by its address." + (f" It is one of {len(files)} shards." if len(files) > 1 else "")
@@ -192,14 +212,19 @@ def _nothing(repo: str, files: Sequence[HubFile], wish: Wish) -> NoModelFiles:
     if wish.prefer and _kind(files, replace(wish, prefer=None)):
         other = "GGUF" if any(map(holds_model, files)) else "safetensors"
         return NoModelFiles(f"{repo} does not come as {wish.prefer}, only as {other}.", hint="Ask for no format.")
-    if any(_PARTS.fullmatch(path) for path in paths):
+    if any(RAW_PART.fullmatch(path) for path in paths):
         return NoModelFiles(f"{repo} has GGUF in raw parts that must be joined by hand.", hint="Look for another copy.")
     if any(_ADAPTER.fullmatch(path) for path in paths):
         return NoModelFiles(f"{repo} is an adapter, not a model.", hint="Ask for the model that it was made for.")
+    if any(map(is_projector, paths)):
+        return NoModelFiles(f"{repo} holds a projector and no model.", hint="Ask for it by the address of its file.")
     folders = sorted({p.rpartition("/")[0] for p in paths if p.endswith(".safetensors") and "/" in p})
     if folders:
         hint = f"Ask for one of them by its address: /tree/main/{folders[0]}"
         return NoModelFiles(f"{repo} has weights only in folders: {', '.join(folders[:5])}.", hint=hint)
+    if any(_GGML.fullmatch(path) for path in paths):
+        hint = "Look for a GGUF of the model, or ask for a file by its address."
+        return NoModelFiles(f"{repo} holds GGML files, which programs for GGUF do not read.", hint=hint)
     if any(_PICKLE.fullmatch(path) for path in paths):
         return _pickles(repo)
     others = sorted({match[1].lower() for path in paths if (match := _OTHER_FORMAT.fullmatch(path))})

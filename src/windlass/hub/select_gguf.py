@@ -1,11 +1,13 @@
 """Which GGUF files make the model: one quantization, whole, with its vision projector. Pure.
 
 Where answers differ in the field we take LM Studio's, then llama.cpp's:
-- nothing asked: Q4_K_M (both), then its nearest 4-bit neighbours, then Q8_0 (llama.cpp), then the largest that fits;
+- nothing asked: Q4_K_M (both), then its nearest 4-bit neighbours, then Q8_0 (llama.cpp), then the largest that fits,
+  of 16 bits and more only where there is nothing else;
 - the projector comes along unasked (both), F16 before BF16;
 - an address of one file brings that file alone, but a shard brings its set (llama.cpp): half a set cannot be loaded.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,20 +16,31 @@ from windlass.hub.listing import HubFile
 from windlass.hub.selection import Chosen, Selection, Wish, offered, size_of
 from windlass.hub.sets import file_sets
 from windlass.quantization import (
+    bare,
     bits_of,
     choose,
     fold,
-    is_decoy,
+    is_draft,
     is_gguf,
+    is_matrix,
     is_projector,
     label_in,
     label_of,
+    labels_in,
 )
 
 # Nothing asked: the first of these that is there. Q4_K is llama.cpp's other name for Q4_K_M. Marks (`UD-`, `i1-`) do
 # not count, but a plain label comes before a marked one.
-_DEFAULTS = ("q4_k_m", "q4_k", "q4_k_s", "q4_k_l", "q4_k_xl", "iq4_nl", "iq4_xs", "q4_1", "q4_0", "mxfp4_moe", "mxfp4")
+_DEFAULTS = ("q4_k_m", "q4_k", "q4_k_s", "q4_k_l", "q4_k_xl", "iq4_nl", "iq4_xs", "q4_1", "q4_0", "4bit", "4bit_dwq")
+_DEAD = frozenset({"q4_0_4_4", "q4_0_4_8", "q4_0_8_8"})  # llama.cpp reads these no longer
+_FULL = 16  # bits of a model that is not quantized
 _PROJECTORS = ("f16", "bf16", "q8_0", "f32")
+_Choice = tuple[str | None, str, bool]  # a label, the rule that took it, and whether size has decided
+# Words in the names of files that stand beside a model and are another one, or not for this kind of machine.
+_BESIDE = frozenset({"lora", "be", "vocoder", "tokenizer", "tts", "audio", "encoder", "decoder", "clip"})
+
+
+RAW_PART = re.compile(r"(.*\.gguf)(?:[-.]part|[-.]split|\.\d).*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +69,42 @@ class GgufFiles:
         variants: every model that can be had whole.
         broken: labels (or paths) of sets with shards missing.
         projectors: each whole.
+        raw: labels of what is there only in raw parts, which somebody has to join.
+        homes: the folders that models stand in.
     """
 
     variants: tuple[Variant, ...]
     broken: tuple[str, ...]
     projectors: tuple[Variant, ...]
+    raw: tuple[str, ...] = ()
+    homes: frozenset[str] = frozenset()
 
 
 def holds_model(file: HubFile) -> bool:
-    """Whether it is a GGUF model or a part of one, by its name. An empty file is none."""
-    return is_gguf(file.path) and bool(file.size) and not is_decoy(file.path) and not is_projector(file.path)
+    """Whether it is a GGUF model or a part of one, by its name; a draft counts too. An empty file is none."""
+    return is_gguf(file.path) and bool(file.size) and not is_matrix(file.path) and not is_projector(file.path)
 
 
 def gguf_files(files: Iterable[HubFile], repo: str) -> GgufFiles:
     """Sort a listing's GGUF files: models, and what goes along with them."""
-    files = [file for file in files if is_gguf(file.path) and file.size]
-    variants, broken = _variants(filter(holds_model, files))
-    projectors, _ = _variants(file for file in files if is_projector(file.path) and not is_decoy(file.path))
-    return GgufFiles(tuple(_labelled_by_repo(variants, repo)), broken, tuple(projectors))
+    files = list(files)
+    variants, broken = _variants(_main([file for file in files if holds_model(file)]))
+    sighted = (file for file in files if is_projector(file.path) and file.size and not is_matrix(file.path))
+    projectors, _ = _variants(sighted)
+    raw = {label_of(match[1]) for file in files if (match := RAW_PART.fullmatch(file.path))}
+    return GgufFiles(
+        tuple(_labelled_by_repo(variants, repo)),
+        broken,
+        tuple(projectors),
+        tuple(label for label in raw if label),
+        frozenset(_folder(variant.path) for variant in variants),
+    )
+
+
+def _main(models: list[HubFile]) -> list[HubFile]:
+    """Those that are no draft for another and nothing that stands beside one; where nothing else is, those are it."""
+    whole = [file for file in models if not is_draft(file.path)] or models
+    return [file for file in whole if _BESIDE.isdisjoint(_words(file.path.rpartition("/")[2]))] or whole
 
 
 def _variants(files: Iterable[HubFile]) -> tuple[list[Variant], tuple[str, ...]]:
@@ -99,9 +130,10 @@ def select_gguf(found: GgufFiles, wish: Wish, repo: str) -> Selection:
     if not found.variants:
         raise NoModelFiles(f"{repo} holds GGUF shards, but no complete set: {', '.join(sorted(found.broken))}.")
     by_label = _one_each(found.variants, repo)
-    label, reason = _wished(wish.quantization, by_label, found, repo) if wish.quantization else _default(by_label, wish)
+    choice = _wished(wish.quantization, by_label, found, repo) if wish.quantization else _default(by_label, wish)
+    label, reason, by_size = choice
     variant = by_label[label]
-    projector = _projector_for(variant, found.projectors)
+    projector = _projector_for(variant, found)
     extra = projector.files if projector else ()
     weights = [Chosen(file) for file in variant.files]
     return Selection(
@@ -110,20 +142,24 @@ def select_gguf(found: GgufFiles, wish: Wish, repo: str) -> Selection:
         label,
         {name: v.size + size_of(extra) for name, v in by_label.items() if name},
         " ".join((reason, *_remarks(variant, found.variants, projector))),
+        by_size=by_size,
     )
 
 
 def _one_each(variants: Iterable[Variant], repo: str) -> dict[str | None, Variant]:
-    """One variant a label: whole before sharded, nearer the root first, named like the repository first.
+    """One variant a label, of those that are called alike.
 
-    Files without a label are told apart by nothing that a person could ask for; the largest stands for them.
+    First what the name says: no second quantization (that of some tensors: `X-bf16-q8_0`), and the repository's own
+    name. Then nearer the root, whole before sharded, and the largest: a text encoder or a small sister is smaller than
+    the model.
     """
     stem = fold(repo.rpartition("/")[2]).removesuffix("_gguf")
 
-    def rank(variant: Variant) -> tuple[bool, int, bool, int, str]:
-        unlike = not fold(variant.path.rpartition("/")[2]).startswith(stem)
-        unlabelled_size = -variant.size if variant.label is None else 0
-        return len(variant.files) > 1, variant.path.count("/"), unlike, unlabelled_size, variant.path
+    def rank(variant: Variant) -> tuple[int, bool, int, bool, int, str]:
+        name = variant.path.rpartition("/")[2]
+        unlike = not fold(name).startswith(stem)
+        sharded, depth = len(variant.files) > 1, variant.path.count("/")
+        return len(labels_in(name)), unlike, depth, sharded, -variant.size, variant.path
 
     by_label: dict[str | None, Variant] = {}
     for variant in sorted(variants, key=rank):
@@ -131,73 +167,101 @@ def _one_each(variants: Iterable[Variant], repo: str) -> dict[str | None, Varian
     return by_label
 
 
-def _wished(wish: str, by_label: Mapping[str | None, Variant], found: GgufFiles, repo: str) -> tuple[str | None, str]:
+def _wished(wish: str, by_label: Mapping[str | None, Variant], found: GgufFiles, repo: str) -> _Choice:
     labels = [label for label in by_label if label]
     label = choose(wish, labels)
     if label is None:
         raise _not_found(wish, by_label, found, repo)
     exact = fold(label) == fold(wish)
-    return label, f"{label} was asked for." if exact else f"{label} is the only one that {wish!r} can mean."
+    return label, f"{label} was asked for." if exact else f"{label} is the only one that {wish!r} can mean.", False
 
 
 def _not_found(wish: str, by_label: Mapping[str | None, Variant], found: GgufFiles, repo: str) -> QuantizationNotFound:
     sizes = {label: variant.size for label, variant in by_label.items() if label}
     if any(fold(label) == fold(wish) for label in found.broken):
         what = f"{repo} holds {wish} with shards missing, so it cannot be loaded."
+    elif any(fold(label) == fold(wish) for label in found.raw):
+        what = f"{repo} holds {wish} only in raw parts that must be joined by hand."
     else:
         what = f"{repo} does not come in {wish}."
     return QuantizationNotFound(f"{what} {offered(sizes)}")
 
 
-def _default(by_label: Mapping[str | None, Variant], wish: Wish) -> tuple[str | None, str]:
-    """The label taken when none is asked for, and the rule that took it."""
-    labels = [label for label in by_label if label]
+def _default(by_label: Mapping[str | None, Variant], wish: Wish) -> _Choice:
+    """The label taken when none is asked for."""
+    labels = [label for label in by_label if label and bare(label) not in _DEAD]
     if len(by_label) == 1:
-        return next(iter(by_label)), "It is the only one there is."
+        return next(iter(by_label)), "It is the only quantization there is.", False
     four_bit = sorted((label for label in labels if bits_of(label) == 4), key=default_rank)
     if four_bit:
         usual = default_rank(four_bit[0])[0] == 0
-        return four_bit[0], f"{four_bit[0]} is the default." if usual else f"{four_bit[0]} is nearest to Q4_K_M here."
+        why = f"{four_bit[0]} is the default." if usual else f"{four_bit[0]} is nearest to Q4_K_M here."
+        return four_bit[0], why, False
     eight_bit = sorted((label for label in labels if bare(label) == "q8_0"), key=len)
     if eight_bit:
-        return eight_bit[0], f"There is no 4-bit quantization; {eight_bit[0]} comes next."
-    fitting = [label for label, v in by_label.items() if wish.budget is None or v.size <= wish.budget]
-    if fitting:
-        return max(fitting, key=lambda label: by_label[label].size), "It is the largest of those that fit."
-    return min(by_label, key=lambda label: by_label[label].size), "None fits; it is the smallest."
+        return eight_bit[0], f"There is no 4-bit quantization; {eight_bit[0]} comes next.", False
+    return *_by_size(by_label, wish.budget), True
 
 
-def default_rank(label: str) -> tuple[int, int, str]:
-    """Sorts labels by how near they are to the default, Q4_K_M; the first number is 0 for Q4_K_M itself."""
-    plain = bare(label)
-    place = _DEFAULTS.index(plain) if plain in _DEFAULTS else len(_DEFAULTS) + (bits_of(label) != 4)
-    return place, len(label), label
+def _by_size(by_label: Mapping[str | None, Variant], budget: int | None) -> tuple[str | None, str]:
+    alive = [label for label in by_label if bare(label or "") not in _DEAD] or list(by_label)
+    quantized = [label for label in alive if (bits_of(label) or 0) < _FULL] or alive
+    fitting = [label for label in quantized if budget is None or by_label[label].size <= budget]
+    if not fitting:
+        return min(by_label, key=lambda label: by_label[label].size), "None fits; it is the smallest."
+    largest = max(fitting, key=lambda label: by_label[label].size)
+    return largest, "It is the largest that is quantized." if budget is None else "It is the largest that fits."
 
 
-def bare(label: str) -> str:
-    """A folded label without the marks `UD-` and `i1-`."""
-    return fold(label).removeprefix("ud_").removeprefix("i1_")
+def default_rank(label: str) -> tuple[int, float, int, str]:
+    """Sorts labels by how near they are to the default, Q4_K_M; the first number is 0 for Q4_K_M itself.
+
+    Behind all of four bits come those of eight, then the finer before the coarser, and at last what is not quantized.
+    """
+    plain, bits = bare(label), bits_of(label) or 0
+    if plain in _DEFAULTS:
+        return _DEFAULTS.index(plain), 0, len(label), label
+    place = len(_DEFAULTS) + (0 if bits == 4 else 1 if bits == 8 else 2)
+    return place, -bits if bits < _FULL else bits, len(label), label
 
 
-def _projector_for(variant: Variant, projectors: Sequence[Variant]) -> Variant | None:
-    """One projector: from the model's own folder first, F16 before BF16, and the one named most like the model."""
+def _projector_for(variant: Variant, found: GgufFiles) -> Variant | None:
+    """One projector: from the model's own folder first, the one named most like the model, F16 before BF16.
+
+    One in a folder with models of its own belongs to those.
+    """
+    home = _folder(variant.path)
 
     def rank(projector: Variant) -> tuple[bool, int, int, str]:
-        own_folder = _folder(projector.path) == _folder(variant.path)
         label = fold(label_in(projector.path.rpartition("/")[2]) or "")
         precision = _PROJECTORS.index(label) if label in _PROJECTORS else len(_PROJECTORS)
-        return not own_folder, precision, -len(_words(projector.path) & _words(variant.path)), projector.path
+        alike = len(_own_words(projector.path) & _own_words(variant.path))
+        return _folder(projector.path) != home, -alike, precision, projector.path
 
-    return min(projectors, key=rank, default=None)
+    near = (one for one in found.projectors if _may_serve(_folder(one.path), home, found.homes))
+    return min(near, key=rank, default=None)
+
+
+def _may_serve(folder: str, home: str, homes: frozenset[str]) -> bool:
+    """Whether a projector in `folder` may be for a model in `home`, where models stand in all of `homes`."""
+    around = not folder or f"{home}/".startswith(f"{folder}/")
+    return around or folder not in homes
+
+
+def _own_words(path: str) -> set[str]:
+    """The words of a file's name that do not say its quantization."""
+    name = path.rpartition("/")[2]
+    for label in labels_in(name):
+        name = name.replace(label, "")
+    return _words(name)
 
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _words(path: str) -> set[str]:
-    name = path.rpartition("/")[2].lower().replace(".", "-").replace("_", "-")
-    return set(name.split("-"))
+def _words(name: str) -> set[str]:
+    return {word for word in re.split(r"[^a-z0-9]+", name.lower().removesuffix(".gguf")) if word}
 
 
 def _remarks(variant: Variant, variants: Iterable[Variant], projector: Variant | None) -> list[str]:

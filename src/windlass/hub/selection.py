@@ -16,7 +16,7 @@ class Wish:
         quantization: as people write it, without regard to case; None for the default.
         path: a single file or a folder, by address.
         prefer: the format to take; None for GGUF before MLX before other safetensors.
-        budget: bytes that a default choice may have at most, where the usual ones are not there; None for no bound.
+        budget: bytes that a default choice may have at most, where the usual ones are not there; None if not known.
     """
 
     quantization: str | None = None
@@ -43,6 +43,7 @@ class Selection:
         quantization: the label, None where nothing states one.
         alternatives: each label that could be asked for, the chosen one among them, with the bytes it would bring in.
         why: which rule chose these, in sentences for people.
+        by_size: a budget, had one been known, might have chosen otherwise.
     """
 
     files: tuple[Chosen, ...]
@@ -50,6 +51,7 @@ class Selection:
     quantization: str | None
     alternatives: Mapping[str, int] = field(default_factory=dict)
     why: str = ""
+    by_size: bool = False
 
     @property
     def size(self) -> int:

@@ -18,11 +18,12 @@ class FileSet:
 
     @property
     def whole(self) -> bool:
-        """Whether each of the `count` shards is there once."""
-        if self.count != len(self.files):
-            return False
+        """Whether each of the shards is there once: from 1 to `count`, or as some have it from 0, to the one before."""
         shards = [shard_of(file.path) for file in self.files]
-        return self.count == 1 or [shard and shard.index for shard in shards] == list(range(1, self.count + 1))
+        there, count = [shard.index for shard in shards if shard], self.count
+        if not there:
+            return len(self.files) == 1
+        return there in (list(range(1, count + 1)), list(range(count)), list(range(count + 1)))
 
 
 def file_sets(files: Iterable[HubFile]) -> list[FileSet]:
