@@ -16,10 +16,11 @@ from sample import file_of, manifest_of
 from windlass import runner as module
 from windlass.jobs.states import State
 from windlass.library.shelf import Shelf
+from windlass.limits import Limits
 from windlass.manifest import Manifest
 from windlass.presence import Presence
 from windlass.pull import Means, partial_names
-from windlass.runner import Limits, Runner, Workshop
+from windlass.runner import Runner, Workshop
 from windlass.space import Reserve, Space, Waiting
 from windlass.transfer.ledger import Piece
 from windlass.transfer.network import Receiver, Request

@@ -1,13 +1,14 @@
 """The house's plan, held by reading the code: which room may know which, who owns which package, how large things are.
 
     errors                                                     known to all
-    codes settings manifest quantization ratelimit presence listening fit   values, and small parts that know no room
+    codes settings manifest quantization ratelimit presence
+    listening fit limits                                       values, and small parts that know no room
     names
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
     running space
     runner views
-    plan folder
+    plan folder rules
     admission
     service
     api   web   client   share                                 faces that never import one another
@@ -36,13 +37,13 @@ ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening", "fit"},
+    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening", "fit", "limits"},
     {"names"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
-    {"plan", "folder"},
+    {"plan", "folder", "rules"},
     {"admission"},
     {"service"},
     {"api", "web", "client", "share"},
@@ -59,6 +60,7 @@ NARROW = {
     "presence": {"errors"},
     "listening": {"errors"},
     "fit": {"errors"},
+    "limits": {"errors"},
     "names": {"errors", "settings"},
     "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
@@ -68,12 +70,24 @@ NARROW = {
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
     "running": {"pull", "jobs", "transfer"},
     "space": {"errors", "pull", "jobs", "library"},
-    "runner": {"errors", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
+    "runner": {"errors", "limits", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
     "views": {"errors", "manifest", "pull", "jobs", "hub.offers"},
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
+    "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
-    "api": {"errors", "codes", "manifest", "service", "views", "plan", "jobs.states", "library", "hub.offers"},
+    "api": {
+        "errors",
+        "codes",
+        "limits",
+        "manifest",
+        "service",
+        "views",
+        "plan",
+        "jobs.states",
+        "library",
+        "hub.offers",
+    },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},
     "share": {"errors", "listening"},

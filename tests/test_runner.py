@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, RESUME, START, YIELD, Edge, Phase, State
 from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
+from windlass.limits import Limits, read_limits
 from windlass.manifest import ManifestFile
 from windlass.presence import Presence
 from windlass.pull import Means, progress_of
-from windlass.runner import Limits, Runner, Workshop
+from windlass.runner import Runner, Workshop
 from windlass.transfer.network import Request
 from windlass.transfer.target import Tools
 
@@ -304,6 +306,21 @@ def test_limits_hold_at_once(yard: Yard) -> None:
     for rate in (300, None):
         yard.store.change(job_id, limit_rate=rate)  # as another process does: nobody pokes
         yard.news.until(lambda: own.rate == rate)  # noqa: B023 - waited for here
+
+
+def test_the_schedule_holds_by_the_clock_on_the_wall(yard: Yard) -> None:
+    """The rate of a window begins and ends with it, while jobs run."""
+    clock = ["11:59"]
+    yard.runner.wall = lambda: datetime.fromisoformat(f"2026-11-23 {clock[0]}")
+    noon = read_limits({"schedule": [{"from": "12:00", "to": "13:00", "limit_rate": 700}]}, yard.runner.limits)
+    yard.network.hold(0)
+    yard.add(0)
+    yard.runner.set_limits(noon)
+    yard.runner.start()
+    bucket = yard.runner._throttle.bucket
+    for moment, rate in (("11:59", None), ("12:00", 700), ("13:00", None)):
+        clock[0] = moment
+        yard.news.until(lambda: bucket.rate == rate)  # noqa: B023 - waited for here
 
 
 def test_close_puts_running_jobs_back(yard: Yard, tmp_path: Path) -> None:

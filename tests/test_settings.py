@@ -178,6 +178,8 @@ def test_no_rate_is_no_limit(user: User, text: str) -> None:
         ("min_free", "9" * 5000),
         ("hf_endpoint", "huggingface.co"),
         ("hf_endpoint", "ftp://huggingface.co"),
+        ("hf_endpoint", "http://mirror.test:abc"),
+        ("hf_endpoint", "http://mirror.test:"),
         ("url", "127.0.0.1:1234"),
     ],
 )

@@ -15,15 +15,17 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-from windlass.errors import IllegalMove, InsufficientStorage, InvalidRequest, StateFailure, WindlassError
+from windlass.errors import IllegalMove, InsufficientStorage, StateFailure, WindlassError
 from windlass.jobs.job import Job
 from windlass.jobs.queue import step
 from windlass.jobs.states import FAIL, FINISH, START, YIELD, Edge, State
 from windlass.jobs.store import Store
 from windlass.library.shelf import Shelf
+from windlass.limits import Limits
 from windlass.presence import Presence
 from windlass.pull import Means, Progress, progress_of, pull
 from windlass.running import Running, Work, nothing
@@ -53,32 +55,6 @@ class Workshop:
     means: Callable[[Tools], Means]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much may run at once, and how fast; `Runner.set_limits` changes them while it runs.
-
-    Attributes:
-        max_jobs: jobs that transfer at once.
-        connections: the most that one file may use.
-        limit_rate: bytes per second over all jobs, None for no limit.
-
-    Raises:
-        InvalidRequest: one of them is no whole number from 1 up.
-    """
-
-    max_jobs: int
-    connections: int
-    limit_rate: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("max_jobs", "connections", "limit_rate"):
-            value = getattr(self, name)
-            if value is None and name == "limit_rate":
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InvalidRequest(f"{name} is {value!r}: a whole number from 1 up is wanted.", param=name)
-
-
 class Runner:
     """Runs jobs from the store: all that are queued, or, where `only` is set, those ids.
 
@@ -88,6 +64,9 @@ class Runner:
         workshop: makes what the pulls work with.
         waiting: the jobs that wait for room on the disk.
         limits: how much may run at once, and how fast.
+
+    Attributes:
+        wall: tells the time of day as the clock on the wall shows it, for the schedule.
     """
 
     def __init__(
@@ -99,12 +78,13 @@ class Runner:
         limits: Limits,
     ) -> None:
         self.only: Collection[str] | None = None
+        self.wall: Callable[[], datetime] = datetime.now
         self._limits = limits
         self._store = store
         self._presence = presence
         self._workshop = workshop
         self._waiting = waiting
-        self._throttle = Throttle(limits.limit_rate)
+        self._throttle = Throttle(limits.rate_at(self.wall()))
         self._peace = Peace()
         self._running: dict[str, Running] = {}
         self._recent: dict[str, Running] = {}
@@ -151,7 +131,7 @@ class Runner:
 
     def set_limits(self, limits: Limits) -> None:
         """Have these limits hold from now on, for what runs already too."""
-        self._limits, self._throttle.bucket.rate = limits, limits.limit_rate
+        self._limits, self._throttle.bucket.rate = limits, limits.rate_at(self.wall())
         self.poke()
 
     def running(self, job_id: str) -> Running | None:
@@ -226,6 +206,7 @@ class Runner:
     async def _wait_a_beat(self) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._poked.wait(), BEAT if self._running else _IDLE)
+        self._throttle.bucket.rate = self._limits.rate_at(self.wall())
         now = self._loop.time()
         for running in self._running.values():
             running.speed.sample(now, running.progress.downloaded)

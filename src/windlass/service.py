@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -19,9 +19,11 @@ from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
+from windlass.limits import Limits
 from windlass.manifest import Format
 from windlass.presence import Presence
 from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of
+from windlass.rules import Rules
 from windlass.settings import Settings
 from windlass.views import JobView
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from windlass.hub.web import Web
     from windlass.jobs.store import Store
     from windlass.plan import Plan
-    from windlass.runner import Limits, Runner
+    from windlass.runner import Runner
     from windlass.transfer.target import Tools
 
 # What a job may be given, as the database holds it.
@@ -59,6 +61,7 @@ class Service:
         self.settings = settings
         self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
         self.folder = ModelsFolder(settings.models_dir, settings.home / "models-folders", settings.min_free)
+        self.rules = Rules(settings)
         self._clock = clock
         self._opened = ExitStack()
 
@@ -89,15 +92,14 @@ class Service:
     @cached_property
     def runner(self) -> "Runner":
         """What runs them."""
-        from windlass.runner import Limits, Runner, Workshop
+        from windlass.runner import Runner, Workshop
         from windlass.space import Reserve, Space, Waiting
 
-        limits = Limits(self.settings.max_jobs, self.settings.connections, self.settings.limit_rate)
         workshop = Workshop(self.shelf, self._open_network, self._means)
         space = Space(self.settings.models_dir, self.settings.min_free)
         reserve = Reserve(self.settings.home / "reserve")
         waiting = Waiting(self.store, self.shelf, space, reserve, self._clock)
-        runner = Runner(self.store, self.presence, workshop, waiting, limits)
+        runner = Runner(self.store, self.presence, workshop, waiting, self.rules.read())
         return self._opened.enter_context(closing(runner))
 
     @cached_property
@@ -188,9 +190,11 @@ class Service:
         source = f"{self.settings.hf_endpoint}/{file.repo}/tree/{file.commit}"
         return replace(view, source=source, log=tuple(sorted([*moves, *(running.log if running else ())])))
 
-    def jobs(self, states: tuple[State, ...] = tuple(State), limit: int | None = None) -> list[JobView]:
-        """Jobs as they stand, newest first."""
-        return [self._view(job) for job in self.store.jobs(states, limit=limit)]
+    def jobs(
+        self, states: Collection[State] = tuple(State), limit: int | None = None, before: int | None = None
+    ) -> list[JobView]:
+        """Jobs as they stand, newest first; `before` is the number of one, to go on from there."""
+        return [self._view(job) for job in self.store.jobs(states, limit=limit, before=before)]
 
     def pause(self, job_id: str) -> JobView:
         """Stop a job where it is. Raises JobNotFound, IllegalMove."""
@@ -212,6 +216,12 @@ class Service:
         self.runner.interrupt(job_id, discard)
         return self.job(job_id)
 
+    def forget(self, job_id: str) -> None:
+        """Remove a job that is over, and what is left of a failed one. Raises JobNotFound, IllegalMove."""
+        job = self.store.get(job_id)
+        self.store.forget(job_id)
+        discard_partials(partial_names(job.manifest) - self.admission.wanted_by_others(job), self.shelf)
+
     def change(self, job_id: str, **changes: Unpack[Changes]) -> JobView:
         """Change a job; what runs feels it at once. Raises JobNotFound, InvalidRequest."""
         for name, value in changes.items():
@@ -224,12 +234,13 @@ class Service:
         return self.job(job_id)
 
     @property
-    def limits(self) -> "Limits":
+    def limits(self) -> Limits:
         """How much may run at once, and how fast."""
         return self.runner.limits
 
-    def set_limits(self, limits: "Limits") -> None:
-        """Have these limits hold from now on, for what runs already too; the settings' hold again at the next start."""
+    def set_limits(self, limits: Limits) -> None:
+        """Have these limits hold from now on, for what runs too, and at the next start. Raises StorageFailure."""
+        self.rules.keep(limits)
         self.runner.set_limits(limits)
 
     def health(self) -> Mapping[str, Any]:

@@ -73,12 +73,17 @@ def job_body(view: JobView, status: str | None = None) -> dict[str, Any]:
     return body | _error(job)
 
 
+def job_row(view: JobView) -> dict[str, Any]:
+    """A job in Windlass's own list: LM Studio's shape, and what people sort and change jobs by."""
+    job = view.job
+    row = job_body(view) | {"model": job.manifest.id, "priority": job.priority}
+    return row | ({"limit_rate": job.limit_rate} if job.limit_rate else {})
+
+
 def job_detail(view: JobView) -> dict[str, Any]:
     """A job with all that is known of it: its files, their connections and retries, where they come from."""
     job, manifest = view.job, view.job.manifest
-    detail = job_body(view) | {
-        "model": manifest.id,
-        "priority": job.priority,
+    detail = job_row(view) | {
         "why": manifest.why,
         "source": view.source,
         "log": [{"at": time_text(at), "text": text} for at, text in view.log],
@@ -86,7 +91,7 @@ def job_detail(view: JobView) -> dict[str, Any]:
     }
     if view.path and job.state is State.COMPLETED:
         detail["path"] = str(view.path)
-    return detail | ({"limit_rate": job.limit_rate} if job.limit_rate else {})
+    return detail
 
 
 def items(manifest: Manifest) -> list[dict[str, Any]]:

@@ -9,9 +9,14 @@ from starlette.requests import Request
 
 from windlass.errors import BodyTooLarge, InvalidModel, InvalidRequest, UnsupportedMediaType
 from windlass.hub.offers import Query
+from windlass.jobs.states import State, Status, states_of
 from windlass.manifest import Format
+from windlass.service import Changes
 
 LARGEST = 64 * 1024
+STATUSES: tuple[Status, ...] = ("downloading", "paused", "completed", "failed")
+
+_MOST_JOBS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,53 @@ def read_search(params: Mapping[str, str]) -> tuple[Query, str | None]:
     Raises:
         InvalidRequest: it does not fit.
     """
-    limit, wanted = params.get("limit") or "20", params.get("format")
-    if not limit.isdecimal():
-        raise InvalidRequest("'limit' is a whole number", param="limit")
+    wanted = params.get("format")
     formats = {"formats": (cast("Format", wanted),)} if wanted else {}
-    return Query(params.get("q", ""), limit=int(limit[:9]), **formats), params.get("cursor")
+    return Query(params.get("q", ""), limit=_whole(params, "limit", 20), **formats), params.get("cursor")
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """`?status=&limit=&cursor=`; the cursor is a job's number."""
+
+    states: frozenset[State]
+    limit: int
+    before: int | None
+
+
+def read_list(params: Mapping[str, str]) -> ListRequest:
+    """Which jobs are asked for.
+
+    Raises:
+        InvalidRequest: it does not fit.
+    """
+    status = params.get("status")
+    if status and status not in STATUSES:
+        raise InvalidRequest(f"'status' is one of {', '.join(STATUSES)}", param="status")
+    limit = _whole(params, "limit", 100)
+    if not 1 <= limit <= _MOST_JOBS:
+        raise InvalidRequest(f"'limit' is a whole number from 1 to {_MOST_JOBS}", param="limit")
+    states = states_of(status) if status else frozenset(State)
+    return ListRequest(states, limit, _whole(params, "cursor", 0) or None)
+
+
+def _whole(params: Mapping[str, str], name: str, otherwise: int) -> int:
+    text = params.get(name) or str(otherwise)
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidRequest(f"'{name}' is a whole number", param=name)
+    return int(text)
+
+
+def read_changes(raw: Mapping[str, Any]) -> Changes:
+    """What of a job is to be changed; `service.change` looks at the values.
+
+    Raises:
+        InvalidRequest: something that cannot be.
+    """
+    for name in raw:
+        if name not in Changes.__annotations__:
+            raise InvalidRequest(f"{name!r} of a job cannot be changed; priority and limit_rate can", param=name)
+    return cast("Changes", dict(raw))
 
 
 async def read_object(request: Request, *, optional: bool = False) -> dict[str, Any]:

@@ -7,9 +7,8 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from windlass.api import schemas
-from windlass.api.bodies import DownloadRequest, read_download
+from windlass.api.bodies import STATUSES, DownloadRequest, read_download
 from windlass.errors import ModelNotFound, NotOffered
-from windlass.jobs.states import Status
 from windlass.library.facts import Model
 from windlass.library.lists import openai_row, v0_row, v1_row
 from windlass.service import Service
@@ -17,7 +16,6 @@ from windlass.views import job_body
 
 router = APIRouter()
 
-_STATUSES: tuple[Status, ...] = ("downloading", "paused", "completed", "failed")
 Body = Annotated[DownloadRequest, Depends(read_download)]
 
 
@@ -52,7 +50,7 @@ async def download(body: Body, service: Behind) -> JSONResponse:
 @router.get("/api/v1/models/download/status", tags=["LM Studio"], response_model=schemas.JobLists)
 def statuses(service: Behind) -> JSONResponse:
     """All jobs by status, newest first."""
-    lists: dict[str, list[Any]] = {status: [] for status in _STATUSES}
+    lists: dict[str, list[Any]] = {status: [] for status in STATUSES}
     for view in service.jobs():
         lists[view.job.status].append(job_body(view))
     return JSONResponse(lists)

@@ -1,15 +1,21 @@
 """Windlass's own part of the API (contract §3)."""
 
+from datetime import datetime
+from functools import partial
+from typing import Any
+
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from windlass import __version__
 from windlass.api import schemas
-from windlass.api.bodies import read_object, read_search
+from windlass.api.bodies import read_changes, read_list, read_object, read_search
 from windlass.api.lmstudio import Behind, Body
+from windlass.limits import limits_body, read_limits
 from windlass.plan import plan_body
-from windlass.views import job_detail, search_body
+from windlass.service import Service
+from windlass.views import job_detail, job_row, search_body
 
 router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
 
@@ -41,6 +47,16 @@ def search(request: Request, service: Behind) -> JSONResponse:
     return JSONResponse(search_body(service.search(query, cursor)))
 
 
+@router.get("/jobs", response_model=schemas.JobPage, responses=schemas.errors(400), openapi_extra=schemas.LIST)
+def jobs(request: Request, service: Behind) -> JSONResponse:
+    """Jobs, newest first, page by page."""
+    asked = read_list(request.query_params)
+    found = service.jobs(asked.states, asked.limit + 1, asked.before)
+    page = found[: asked.limit]
+    more = {"next_cursor": str(page[-1].job.number)} if len(found) > len(page) else {}
+    return JSONResponse({"jobs": [job_row(view) for view in page], **more})
+
+
 @router.get("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404))
 def job(job_id: str, service: Behind) -> JSONResponse:
     """One job with its files, connections, retries and source."""
@@ -64,3 +80,46 @@ async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse
     """End a job for good; its partial files go too, unless `{"keep_partial": true}` is sent."""
     keep = (await read_object(request, optional=True)).get("keep_partial") is True
     return JSONResponse(job_detail(await run_in_threadpool(service.cancel, job_id, keep_partial=keep)))
+
+
+@router.patch(
+    "/jobs/{job_id}",
+    response_model=schemas.AnyObject,
+    responses=schemas.errors(400, 404, 413, 415),
+    openapi_extra=schemas.body_of(schemas.Change),
+)
+async def change(job_id: str, service: Behind, request: Request) -> JSONResponse:
+    """Change a job's priority, or its own limit; what runs feels it at once."""
+    changes = read_changes(await read_object(request))
+    return JSONResponse(job_detail(await run_in_threadpool(partial(service.change, job_id, **changes))))
+
+
+@router.delete("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+def forget(job_id: str, service: Behind) -> JSONResponse:
+    """Forget a job that is over; the model that it brought stays."""
+    service.forget(job_id)
+    return JSONResponse({"job_id": job_id, "removed": True})
+
+
+@router.get("/limits", response_model=schemas.AnyObject)
+def limits(service: Behind) -> JSONResponse:
+    """How much may run at once, and how fast, at which hours."""
+    return JSONResponse(_limits(service))
+
+
+@router.put(
+    "/limits",
+    response_model=schemas.AnyObject,
+    responses=schemas.errors(400, 413, 415),
+    openapi_extra=schemas.body_of(schemas.LimitChanges),
+)
+async def set_limits(service: Behind, request: Request) -> JSONResponse:
+    """Change limits, at once and for the next start as well; what is not named stays."""
+    raw = await read_object(request)
+    await run_in_threadpool(lambda: service.set_limits(read_limits(raw, service.limits)))
+    return JSONResponse(_limits(service))
+
+
+def _limits(service: Service) -> dict[str, Any]:
+    body = limits_body(service.limits, datetime.now())  # noqa: DTZ005 - the schedule goes by the clock on the wall
+    return {name: value for name, value in body.items() if value is not None}

@@ -52,6 +52,38 @@ class Job(BaseModel):
     error_message: str | None = None
 
 
+class JobPage(BaseModel):
+    """Jobs, newest first; `next_cursor` leads to older ones."""
+
+    jobs: list[Job]
+    next_cursor: str | None = None
+
+
+class Change(BaseModel):
+    """What may be changed of a job: the urgent run first; bytes per second, null for no limit of its own."""
+
+    priority: int | None = None
+    limit_rate: int | None = Field(default=None, examples=[20_000_000])
+
+
+class Window(BaseModel):
+    """Hours with a limit of their own, by the clock on the wall; an end that is not later is on the next day."""
+
+    days: list[str] | None = Field(default=None, examples=[["mon", "tue", "wed", "thu", "fri"]])
+    begin: str = Field(alias="from", examples=["08:00"])
+    to: str = Field(examples=["18:00"])
+    limit_rate: int | None
+
+
+class LimitChanges(BaseModel):
+    """Limits; what is not named stays as it is."""
+
+    max_jobs: int | None = None
+    connections: int | None = None
+    limit_rate: int | None = None
+    schedule: list[Window] | None = None
+
+
 class JobLists(BaseModel):
     """All jobs by status."""
 
@@ -136,6 +168,14 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
+LIST = {
+    "parameters": [
+        _query("status", "Only those.", type="string", enum=["downloading", "paused", "completed", "failed"]),
+        _query("limit", "Jobs a page.", type="integer", minimum=1, maximum=1000, default=100),
+        _query("cursor", "`next_cursor` of the page before.", type="string"),
+    ]
+}
+"""The query of a list of jobs."""
 SEARCH = {
     "parameters": [
         _query("q", "Words that the name or the description has.", type="string"),

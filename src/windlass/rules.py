@@ -1,0 +1,52 @@
+"""The limits that were set while Windlass ran, kept for the next time.
+
+They hold over what `config.toml` and the defaults say. A flag or the environment holds over them: whoever starts the
+program with a limit wants that one.
+"""
+
+import json
+from pathlib import Path
+
+from windlass.errors import InvalidRequest, StateFailure
+from windlass.library.disk import storage_errors, write_atomically
+from windlass.limits import Limits, limits_body, read_limits
+from windlass.settings import Settings
+
+_NAMES = ("max_jobs", "connections", "limit_rate")
+
+
+class Rules:
+    """The limits of a state: what the settings say, and what was kept since."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def read(self) -> Limits:
+        """The limits to begin with.
+
+        Raises:
+            StateFailure: what was kept cannot be read.
+        """
+        told = Limits(*(getattr(self._settings, name) for name in _NAMES))
+        try:
+            kept = json.loads(self._path.read_text(encoding="utf-8"))
+            return read_limits({name: value for name, value in kept.items() if not self._was_told(name)}, told)
+        except FileNotFoundError:
+            return told
+        except (OSError, ValueError, AttributeError, InvalidRequest) as error:
+            hint = "Mend the file, or remove it: then the settings hold."
+            raise StateFailure(f"{self._path} cannot be read: {error}.", hint=hint) from error
+
+    def keep(self, limits: Limits) -> None:
+        """Have these be there at the next start. Raises StorageFailure."""
+        with storage_errors("keeping the limits", self._settings.home):
+            self._settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(self._path, json.dumps(limits_body(limits), indent=2) + "\n")
+
+    def _was_told(self, name: str) -> bool:
+        origin = self._settings.origin.get(name, "default")
+        return origin not in {"default", str(self._settings.home / "config.toml")}
+
+    @property
+    def _path(self) -> Path:
+        return self._settings.home / "limits.json"
