@@ -8,7 +8,7 @@
     pull
     running space
     runner views
-    plan folder rules
+    plan folder rules events
     admission
     service
     api   web   client   share                                 faces that never import one another
@@ -43,7 +43,7 @@ LAYERS = (
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
-    {"plan", "folder", "rules"},
+    {"plan", "folder", "rules", "events"},
     {"admission"},
     {"service"},
     {"api", "web", "client", "share"},
@@ -74,6 +74,7 @@ NARROW = {
     "views": {"errors", "manifest", "pull", "jobs", "hub.offers"},
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
+    "events": {"errors"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
     "api": {

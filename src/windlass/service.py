@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 from windlass import names
 from windlass.admission import Admission, move
 from windlass.errors import InvalidRequest
+from windlass.events import Events
 from windlass.fit import Memory, largest, memory_here
 from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, PAUSE, State
+from windlass.jobs.states import CANCEL, OPEN, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
 from windlass.limits import Limits
@@ -25,7 +26,7 @@ from windlass.presence import Presence
 from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of
 from windlass.rules import Rules
 from windlass.settings import Settings
-from windlass.views import JobView
+from windlass.views import JobView, job_row
 
 if TYPE_CHECKING:
     from windlass.hub.catalog import Catalog
@@ -106,6 +107,11 @@ class Service:
     def admission(self) -> Admission:
         """What lets models in."""
         return Admission(self.store, self.shelf, self.folder)
+
+    @cached_property
+    def events(self) -> Events:
+        """What happens to jobs, for those who follow it."""
+        return self._opened.enter_context(closing(Events(_Told(self))))
 
     # Models
 
@@ -220,6 +226,7 @@ class Service:
         """Remove a job that is over, and what is left of a failed one. Raises JobNotFound, IllegalMove."""
         job = self.store.get(job_id)
         self.store.forget(job_id)
+        self.events.touch(job_id)
         discard_partials(partial_names(job.manifest) - self.admission.wanted_by_others(job), self.shelf)
 
     def change(self, job_id: str, **changes: Unpack[Changes]) -> JobView:
@@ -230,6 +237,7 @@ class Service:
                 raise InvalidRequest(f"{name} is {value!r}: a whole number {between} is wanted.", param=name)
         if changes:
             self.store.change(job_id, **changes)
+            self.events.touch(job_id)
             self.runner.poke()
         return self.job(job_id)
 
@@ -313,6 +321,28 @@ class Service:
         from windlass.transfer.wire import Wire
 
         return Wire(authorities(self.settings.ca_file), proxy_for, Patience())
+
+
+class _Told:
+    """The `Source` of events: the jobs of a service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def last_move(self) -> int:
+        return self._service.store.last_move()
+
+    def moved_since(self, number: int) -> Iterable[str]:
+        return self._service.store.moved_since(number)
+
+    def running(self) -> Iterable[str]:
+        return self._service.store.ids({State.RUNNING})
+
+    def open(self) -> Iterable[str]:
+        return self._service.store.ids(OPEN - {State.FAILED})
+
+    def show(self, job_id: str) -> dict[str, Any]:
+        return job_row(self._service.job(job_id))
 
 
 def _may_be(name: str, value: object) -> bool:

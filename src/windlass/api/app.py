@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from windlass import __version__
-from windlass.api import errors, lmstudio, own
+from windlass.api import errors, lmstudio, own, stream
 from windlass.api.guard import Guard
 from windlass.errors import UnknownEndpoint, WindlassError
 from windlass.service import Service
@@ -19,6 +19,7 @@ def create_app(service: Service, hosts: Collection[str] = ()) -> FastAPI:
     app.state.service = service
     app.include_router(lmstudio.router)
     app.include_router(own.router)
+    app.include_router(stream.router)
     app.add_exception_handler(WindlassError, _windlass_error)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _bug)

@@ -185,3 +185,9 @@ SEARCH = {
     ]
 }
 """The query of a search, which is read by hand too."""
+
+EVENTS = {
+    "description": "`id`, `event` (`job` or `removed`) and `data`, which is JSON; `Last-Event-ID` resumes.",
+    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+}
+"""The answer that is a stream of events."""

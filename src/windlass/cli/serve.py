@@ -22,3 +22,4 @@ def serve(settings: Settings) -> None:
         collector.carry_on()
         with listening:
             listening.until_ended()
+            service.events.close()  # else those who follow them hold up the end

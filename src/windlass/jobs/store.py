@@ -88,6 +88,25 @@ class Store:
         with self._reader.connect() as connection:
             return [(row.at, row.edge, row.note) for row in connection.execute(query)]
 
+    def last_move(self) -> int:
+        """The number of the last move of any job, 0 where there was none."""
+        with self._reader.connect() as connection:
+            return connection.execute(sa.select(sa.func.max(transitions.c.number))).scalar() or 0
+
+    def moved_since(self, number: int, limit: int = 1000) -> list[str]:
+        """Ids of jobs that were moved after that move, at most `limit` of them, those moved last."""
+        last = sa.func.max(transitions.c.number)
+        query = sa.select(transitions.c.job).where(transitions.c.number > number).group_by(transitions.c.job)
+        with self._reader.connect() as connection:
+            found = connection.execute(query.order_by(last.desc()).limit(limit)).scalars().all()
+        return list(reversed(found))
+
+    def ids(self, states: Collection[State], limit: int = 1000) -> list[str]:
+        """Ids of the newest jobs in any of these states, oldest first."""
+        query = sa.select(jobs.c.id).where(jobs.c.state.in_(states)).order_by(jobs.c.number.desc()).limit(limit)
+        with self._reader.connect() as connection:
+            return list(reversed(connection.execute(query).scalars().all()))
+
     # Writing
 
     def add(self, manifest: Manifest) -> Job:
