@@ -88,6 +88,7 @@ NARROW = {
         "jobs.states",
         "library",
         "hub.offers",
+        "events",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},
