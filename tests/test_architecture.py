@@ -2,7 +2,7 @@
 
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence
-    listening fit limits                                       values, and small parts that know no room
+    listening fit limits tokens                                values, and small parts that know no room
     names
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
@@ -37,7 +37,7 @@ ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening", "fit", "limits"},
+    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening", "fit", "limits", "tokens"},
     {"names"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
@@ -61,6 +61,7 @@ NARROW = {
     "listening": {"errors"},
     "fit": {"errors"},
     "limits": {"errors"},
+    "tokens": {"errors"},
     "names": {"errors", "settings"},
     "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
@@ -89,6 +90,7 @@ NARROW = {
         "library",
         "hub.offers",
         "events",
+        "tokens",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

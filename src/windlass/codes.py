@@ -101,6 +101,19 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
         _NOTHING,
         "Call the API from a program instead of a page, or from a page that the server itself has sent.",
     ),
+    e.InvalidApiKey: Entry(
+        _ANSWER,
+        "The server asks for a token, and the request has none or a wrong one.",
+        _NOTHING,
+        "Send it as `Authorization: Bearer sk-lm-…`; the command line and the Python client take it from "
+        "`LM_API_TOKEN`. Whoever runs the server makes one: `windlass token create`.",
+    ),
+    e.InsufficientScope: Entry(
+        _ANSWER,
+        "The token is a good one, but was made for other things: the message names the scope that is missing.",
+        _NOTHING,
+        "Use another token, or have one made with that scope: `windlass token create --scope …`.",
+    ),
     e.UnknownEndpoint: Entry(
         _ANSWER,
         "There is no call of this path (404), or not with this method (405).",
@@ -135,6 +148,12 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
         _NOTHING,
         "`windlass ps --all` lists the jobs there are. Jobs belong to a `WINDLASS_HOME`: is it the right server? If "
         "it is not there, ask for the model again: what is on the disk is found.",
+    ),
+    e.TokenNotFound: Entry(
+        _COMMAND,
+        "No token has this name.",
+        _NOTHING,
+        "`windlass token list` shows those there are.",
     ),
     e.ModelGated: Entry(
         _ANSWER | _JOB,

@@ -10,12 +10,15 @@
     │   ├── BodyTooLarge
     │   ├── HostNotAllowed
     │   ├── OriginNotAllowed
+    │   ├── InvalidApiKey           no token, or one that is none
+    │   ├── InsufficientScope       a token that is not for this
     │   ├── UnknownEndpoint
     │   └── NotOffered              LM Studio has this call, Windlass does not
     ├── NotFound
     │   ├── ModelNotFound
     │   │   └── NoModelFiles
-    │   └── JobNotFound
+    │   ├── JobNotFound
+    │   └── TokenNotFound
     ├── ModelGated                  access is denied, and who grants it is named
     ├── HubFailure                  the hub or the catalog did not answer as it should
     │   ├── HubError
@@ -126,6 +129,18 @@ class OriginNotAllowed(Refused):
     code = "origin_not_allowed"
 
 
+class InvalidApiKey(Refused):
+    """The server asks for a token, and there is none or a wrong one."""
+
+    code = "invalid_api_key"
+
+
+class InsufficientScope(Refused):
+    """The token is a good one, but not for this."""
+
+    code = "insufficient_scope"
+
+
 class UnknownEndpoint(Refused):
     """No call has this path and method."""
 
@@ -161,6 +176,12 @@ class JobNotFound(NotFound):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(f"Download job with id '{job_id}' not found")
+
+
+class TokenNotFound(NotFound):
+    """No token has this name."""
+
+    code = "token_not_found"
 
 
 class ModelGated(WindlassError):

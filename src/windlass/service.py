@@ -26,6 +26,7 @@ from windlass.presence import Presence
 from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of
 from windlass.rules import Rules
 from windlass.settings import Settings
+from windlass.tokens import Tokens
 from windlass.views import JobView, job_row
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Service:
         self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
         self.folder = ModelsFolder(settings.models_dir, settings.home / "models-folders", settings.min_free)
         self.rules = Rules(settings)
+        self.tokens = Tokens(settings.home)
         self._clock = clock
         self._opened = ExitStack()
 

@@ -4,17 +4,24 @@ from collections.abc import Collection
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from windlass import __version__
 from windlass.api import errors, lmstudio, own, stream
-from windlass.api.guard import Guard
+from windlass.api.guard import Guard, Trust
 from windlass.errors import UnknownEndpoint, WindlassError
 from windlass.service import Service
 
 
-def create_app(service: Service, hosts: Collection[str] = ()) -> FastAPI:
-    """The app over a service, whose runner somebody else starts; `hosts` are names that we are known by."""
+def create_app(service: Service, hosts: Collection[str] = (), origins: Collection[str] = ()) -> FastAPI:
+    """The app over a service, whose runner somebody else starts.
+
+    Args:
+        service: what does the work.
+        hosts: names that we are known by.
+        origins: pages of other sites that may use it (CORS).
+    """
     app = FastAPI(title="Windlass", version=__version__, redirect_slashes=False)
     app.state.service = service
     app.include_router(lmstudio.router)
@@ -23,7 +30,9 @@ def create_app(service: Service, hosts: Collection[str] = ()) -> FastAPI:
     app.add_exception_handler(WindlassError, _windlass_error)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _bug)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, trust=Trust(service.tokens, hosts, origins))
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     return app
 
 

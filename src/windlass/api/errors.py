@@ -12,6 +12,8 @@ ANSWERS: dict[type[e.WindlassError], tuple[int, str]] = {
     e.BodyTooLarge: (413, "invalid_request"),
     e.HostNotAllowed: (403, "forbidden"),
     e.OriginNotAllowed: (403, "forbidden"),
+    e.InvalidApiKey: (401, "invalid_request"),
+    e.InsufficientScope: (403, "forbidden"),
     e.UnknownEndpoint: (404, "invalid_request"),
     e.NotOffered: (501, "not_implemented"),
     e.NotFound: (404, "not_found"),
@@ -37,6 +39,7 @@ def answer(error: e.WindlassError) -> JSONResponse:
     """The answer for one of our errors."""
     status, kind = place_of(type(error))
     headers = {"Retry-After": str(round(error.retry_after + 0.5))} if isinstance(error, e.HubRateLimited) else {}
+    headers |= {"WWW-Authenticate": "Bearer"} if isinstance(error, e.InvalidApiKey) else {}
     sizes = {"needed_bytes": error.needed, "free_bytes": error.free} if isinstance(error, e.InsufficientStorage) else {}
     detail = {"type": kind, "message": str(error), "code": error.code, "param": error.param, **sizes}
     body = {"error": {name: value for name, value in detail.items() if value is not None}}

@@ -1,52 +1,106 @@
-"""What a request must be like before anything looks at it: addressed to us, from one of our own pages or none.
+"""What a request must be like before anything looks at it: addressed to us, from no foreign page, with a good token.
 
 A web page anywhere may make a browser send requests to 127.0.0.1. Its `Origin` gives it away; and where a foreign name
 was made to point at us (DNS rebinding), `Host` does.
 """
 
 import ipaddress
+import re
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from windlass import tokens
 from windlass.api.errors import answer
-from windlass.errors import HostNotAllowed, OriginNotAllowed, Refused
+from windlass.errors import (
+    HostNotAllowed,
+    InsufficientScope,
+    InvalidApiKey,
+    OriginNotAllowed,
+    Refused,
+    WindlassError,
+)
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+# What needs no token: that we are here and well, and the page's own files, which ask for one.
+_FREE = re.compile(r"/(?:lmstudio-greeting|api/windlass/v1/health|page/.*|favicon\.ico)?")
+# What changes nothing is `read`, and so is a plan, though it is asked for with a body.
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_DOWNLOADS = re.compile(
+    r"POST /api/v1/models/download|(?:PATCH|DELETE) /api/windlass/v1/jobs/.+"
+    r"|POST /api/windlass/v1/(?:jobs/[^/]+/(?:pause|resume|cancel)|models/.+/verify)"
+)
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Whom to let in.
+
+    Attributes:
+        tokens: those that are good; where there are none, nobody is asked for one.
+        hosts: names that we are known by besides the loopback ones; an IP address is always let in, for no foreign
+            page can make a browser send one as the name of its own site.
+        origins: foreign pages that may use us.
+    """
+
+    tokens: tokens.Tokens
+    hosts: Collection[str] = ()
+    origins: Collection[str] = field(default=())
 
 
 class Guard:
-    """Middleware that refuses foreign `Host`s and `Origin`s.
+    """Middleware that refuses foreign `Host`s and `Origin`s and those without a good token."""
 
-    Args:
-        app: what stands behind it.
-        hosts: names that we are known by besides the loopback ones; an IP address is always let in, for no foreign page
-            can make a browser send one as the name of its own site.
-    """
-
-    def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, trust: Trust) -> None:
         self._app = app
-        self._hosts = _LOCAL | {host.lower() for host in hosts}
+        self._trust = trust
+        self._hosts = _LOCAL | {host.lower() for host in trust.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request through, or answer 403."""
-        if scope["type"] == "http":
-            refusal = self._refusal(Headers(scope=scope))
-            if refusal:
-                await answer(refusal)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        """Let the request through, or answer 401 or 403."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _with_headers(send)
+        try:
+            self._look(Headers(scope=scope), scope["method"], scope["path"])
+        except WindlassError as error:
+            await answer(error)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
-    def _refusal(self, headers: Headers) -> Refused | None:
+    def _look(self, headers: Headers, method: str, path: str) -> None:
+        """Raises Refused for who is not let in, StateFailure where nobody can tell."""
         host = headers.get("host", "")
         if not self._is_ours(host):
-            return HostNotAllowed(f"This server is not {host!r}.", hint="Ask it by localhost or by its address.")
+            raise HostNotAllowed(f"This server is not {host!r}.", hint="Ask it by localhost or by its address.")
         origin = headers.get("origin")
-        if origin is not None and _netloc(origin) != host.lower():
-            return OriginNotAllowed(f"Pages of {origin!r} may not use this server.")
-        return None
+        if origin is not None and origin not in self._trust.origins and _netloc(origin) != host.lower():
+            raise OriginNotAllowed(f"Pages of {origin!r} may not use this server.")
+        if not _FREE.fullmatch(path) and self._trust.tokens.all():
+            self._check(headers.get("authorization", ""), scope_of(method, path))
+
+    def _check(self, authorization: str, scope: tokens.Scope) -> None:
+        kind, _, text = authorization.partition(" ")
+        if kind.lower() != "bearer" or not text.strip():
+            raise _no_token("This server asks for a token.")
+        token = self._trust.tokens.check(text.strip())
+        if token is None:
+            raise _no_token(f"The token {text.strip()[:10]!r}… is none of this server's.")
+        if scope not in token.scopes:
+            raise InsufficientScope(
+                f"The token {token.name!r} is for {', '.join(token.scopes)}, and this needs {scope}.",
+                hint=f"windlass token create --scope {scope}",
+            )
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -55,6 +109,30 @@ class Guard:
         except ValueError:
             return False
         return name in self._hosts or _is_address(name)
+
+
+def scope_of(method: str, path: str) -> tokens.Scope:
+    """What a token must be for to make this call."""
+    if method in _READING or (method, path) == ("POST", "/api/windlass/v1/plan"):
+        return "read"
+    return "download" if _DOWNLOADS.fullmatch(f"{method} {path}") else "admin"
+
+
+def _no_token(what: str) -> Refused:
+    return InvalidApiKey(what, hint="Send one as `Authorization: Bearer sk-lm-…` (LM_API_TOKEN).")
+
+
+def _with_headers(send: Send) -> Send:
+    """Have every answer say what browsers may not do with it."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return sending
 
 
 def _netloc(origin: str) -> str | None:

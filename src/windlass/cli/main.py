@@ -24,6 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+token = typer.Typer(
+    cls=Verbs, help="Make, list and revoke tokens, which the server then asks for.", no_args_is_help=True
+)
+app.add_typer(token, name="token")
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[
     str, typer.Argument(help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.")
@@ -49,6 +54,8 @@ def serve(
     max_jobs: Annotated[int | None, typer.Option(help="Jobs that transfer at once.")] = None,
     connections: Annotated[int | None, typer.Option(help="Most connections one file may use.")] = None,
     limit_rate: Annotated[str | None, typer.Option(help="Bytes per second over all jobs: 20M, 1.5G.")] = None,
+    cors: Annotated[list[str] | None, typer.Option(help="A page's origin that may use it: https://my.site")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Let others in without a token.")] = False,
 ) -> None:
     """Run the server until SIGINT or SIGTERM.
 
@@ -57,7 +64,8 @@ def serve(
     from windlass.cli.serve import serve as run
 
     flags = {"host": host, "port": port, "models_dir": models_dir}
-    run(load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate}))
+    settings = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
+    run(settings, cors or (), insecure=insecure)
 
 
 @app.command(cls=Verb)
@@ -189,6 +197,38 @@ def cancel(job_id: JobId) -> None:
     _act(job_id, "cancel")
 
 
+@token.command("create", cls=Verb)
+def create_token(
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="read, download or admin; all without it.")] = None,
+) -> None:
+    """Make a token and print it, once. From now on the server asks everybody for one.
+
+    Example: windlass token create --name laptop --scope read --scope download
+    """
+    sys.stdout.write(f"{_tokens().create(name, scope or ())}\n")
+
+
+@token.command("list", cls=Verb)
+def list_tokens(as_json: Json = False) -> None:
+    """List the tokens by name; the tokens themselves are known to nobody.
+
+    Example: windlass token list --json
+    """
+    from windlass.cli.tables import show_tokens
+
+    show_tokens(_tokens().all(), as_json=as_json)
+
+
+@token.command("revoke", cls=Verb)
+def revoke_token(name: Annotated[str, typer.Argument(help="As `windlass token list` shows it.")]) -> None:
+    """Have a token count for nothing from now on.
+
+    Example: windlass token revoke laptop
+    """
+    _tokens().revoke(name)
+
+
 @app.command(cls=Verb)
 def hub(
     folder: Annotated[Path, typer.Argument(help="Holds owner/repo/files, and catalog/owner/name/model.yaml.")],
@@ -233,6 +273,12 @@ def _format(*, gguf: bool, mlx: bool) -> str | None:
     if gguf and mlx:
         raise typer.BadParameter("--gguf and --mlx exclude each other")
     return "gguf" if gguf else "mlx" if mlx else None
+
+
+def _tokens() -> Any:
+    from windlass.tokens import Tokens
+
+    return Tokens(_settings().home)
 
 
 def _settings() -> Settings:

@@ -1,25 +1,49 @@
 """`windlass serve`: the server, until it is told to end."""
 
+import ipaddress
+import socket
+from collections.abc import Sequence
+
 from windlass.api.app import create_app
 from windlass.cli import collector
+from windlass.errors import InvalidRequest
 from windlass.listening import Listening
 from windlass.service import Service
 from windlass.settings import Settings
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = False) -> None:
     """Answer requests and run jobs until SIGINT or SIGTERM.
+
+    Args:
+        settings: what Windlass was told.
+        origins: pages of other sites that may use it.
+        insecure: whether others may reach it without a token.
 
     Raises:
         StateInUse: a server runs on this state already.
-        InvalidRequest: the port cannot be had.
+        InvalidRequest: the port cannot be had, or others could reach it and no token has been made.
     """
     with Service(settings) as service:
+        if not (insecure or _is_loopback(settings.host) or service.tokens.all()):
+            raise InvalidRequest(
+                f"Others could reach this server at {settings.host}, and no token has been made.",
+                hint="Make one: windlass token create. Or let everybody in: windlass serve --insecure",
+            )
         service.runner.start()  # before anybody can ask: what is wrong with the state is said here
-        app = create_app(service, hosts=(settings.host,))
+        app = create_app(service, hosts=(settings.host,), origins=origins)
         listening = Listening(app, settings.host, settings.port)
         service.presence.serve(listening.url)
         collector.carry_on()
         with listening:
             listening.until_ended()
             service.events.close()  # else those who follow them hold up the end
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it; of a name, whether all its addresses are such."""
+    try:
+        found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return True  # nothing can listen there, which is said in a moment
+    return all(ipaddress.ip_address(address).is_loopback for address in found)

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,6 +13,8 @@ from windlass.cli import words
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from windlass.tokens import Token
 
 Row = dict[str, Any]
 
@@ -61,6 +65,19 @@ def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -
         name = f"{model['id']}@{model['quantization']['name']}" if "quantization" in model else model["id"]
         shown.add_row(job["job_id"], name, status, done, words.size(job["total_size_bytes"]), rate)
     _print(shown, chosen, "Nothing is on its way.")
+
+
+def show_tokens(tokens: "Sequence[Token]", *, as_json: bool) -> None:
+    """The tokens, without what is secret."""
+    rows = [{"name": one.name, "id": one.id, "scopes": [*one.scopes], "created_at": one.created_at} for one in tokens]
+    if as_json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return
+    shown = table("NAME", "TOKEN", "SCOPES", "MADE")
+    for one in tokens:
+        made = datetime.fromtimestamp(one.created_at).strftime("%Y-%m-%d %H:%M")  # noqa: DTZ006 - people's own time
+        shown.add_row(one.name, f"sk-lm-{one.id}:…", " ".join(one.scopes), made)
+    _print(shown, rows, "No tokens: whoever reaches the server may use it. Make one: windlass token create")
 
 
 def table(*columns: str) -> "Table":
