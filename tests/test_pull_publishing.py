@@ -167,6 +167,28 @@ def test_a_partial_that_vanishes_is_fetched_again(means: Means, shelf: Noting, n
     assert sorted(asked(network)) == sorted([*(file.path for file in manifest.files), lost.path])
 
 
+@pytest.mark.parametrize("size", [40, 2_000_000], ids=["small", "large"])
+def test_a_partial_that_was_written_into_since_it_was_sealed(
+    means: Means, shelf: Noting, network: Answers, size: int
+) -> None:
+    """While a sister was still on its way, say: it is looked at again, mended, and only then published."""
+    content = bytes(n % 251 for n in range(size))
+    network.contents = {**network.contents, "changed.bin": content}
+    file = file_of(content, "changed.bin")
+    [name] = partial_names(manifest_of(file))
+
+    def spoil() -> None:
+        path = shelf.private_dir / "partial" / f"{name}.part"
+        with path.open("r+b") as partial:
+            partial.seek(7)
+            partial.write(b"?")
+        os.utime(path, ns=(0, 1))
+
+    bring(manifest_of(*some(2).files, file), before_publishing(means, spoil))
+    assert seen(shelf)["changed.bin"] == content
+    assert left_over(shelf) == []
+
+
 def test_a_partial_that_vanishes_each_time(means: Means, shelf: Noting, network: Answers) -> None:
     """Something tidies up behind us: an error that says so, after a bounded number of tries."""
     manifest = some(2)

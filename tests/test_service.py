@@ -24,6 +24,7 @@ from windlass.errors import (
     ModelNotFound,
     NoModelFiles,
     QuantizationNotFound,
+    StateFailure,
     StorageUnavailable,
     WindlassError,
 )
@@ -468,6 +469,36 @@ def test_what_must_stay_free_does_while_it_runs(make: Make, hub: Hub, monkeypatc
     job = service.download(REPO)[0].job
     finish(service, job.id, state=State.WAITING)
     assert f"{1 << 60:,} stay so" in job_body(service.job(job.id))["error_message"]
+
+
+def test_a_new_installation_has_a_reserve(service: Service) -> None:
+    """From the first job on, though the folder was made for that one only."""
+    assert not service.settings.models_dir.exists()
+    bring(service)
+    assert (service.settings.home / "reserve").exists()
+
+
+def test_the_reserve_is_given_up_for_the_records(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full to the last byte takes not even a look at them; without a reserve that is said."""
+    service = make()
+    reserve = service.settings.home / "reserve"
+    opened = Noted
+
+    def full(*arguments: object) -> Noted:
+        if reserve.exists() or not arguments[0]:
+            raise StateFailure("database or disk is full")
+        return opened(str(arguments[0]), News())
+
+    monkeypatch.setattr("windlass.jobs.store.Store", lambda url, _clock: full(url))
+    reserve.parent.mkdir(parents=True, exist_ok=True)
+    reserve.write_bytes(b"x")
+    plain = Service(service.settings)
+    assert plain.store.jobs() == []
+    assert not reserve.exists()
+    plain.close()
+    monkeypatch.setattr("windlass.jobs.store.Store", lambda *_: full(""))
+    with pytest.raises(StateFailure):
+        _ = Service(service.settings).store
 
 
 def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

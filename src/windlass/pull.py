@@ -25,7 +25,7 @@ from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
 from windlass.transfer.meter import Meter
-from windlass.transfer.partial import claimed, clear, discard, exists, kept_bytes
+from windlass.transfer.partial import Seal, claimed, clear, discard, exists, kept_bytes
 from windlass.transfer.target import Staged, Target, Tools
 
 _TRIES = 20  # one is enough but where jobs share files, and then a few are
@@ -189,10 +189,10 @@ def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: M
     may wait for the same projector, and the one that was first has published it.
     """
     now = timestamp(means.clock())
-    arrivals = [_arrival(file, whole, means.endpoint, now) for file, whole in staged.items()]
     # In the order of their names, which is the same for every job: two that hold some of each other's would wait for
     # ever. Each once: whoever claims a partial a second time waits for himself.
-    arrivals = [arrival for _, arrival in sorted({arrival.partial: arrival for arrival in arrivals}.items())]
+    ready = {whole.path: (_arrival(file, whole, means.endpoint, now), whole.seal) for file, whole in staged.items()}
+    arrivals = [ready[path] for path in sorted(ready)]
     size = _at_once()
     groups = (arrivals[start : start + size] for start in range(0, len(arrivals), size))
     if not all(_publish_group(group, means.shelf) for group in groups):
@@ -212,12 +212,12 @@ def _arrival(file: ManifestFile, whole: Staged, source: str, verified_at: str) -
     return Arrival(whole.path, file, receipt)
 
 
-def _publish_group(group: Sequence[Arrival], shelf: Shelf) -> bool:
-    """Publish those that are still here; False, and none of them, where one is neither here nor on the shelf."""
+def _publish_group(group: Sequence[tuple[Arrival, Seal]], shelf: Shelf) -> bool:
+    """Publish those that are here as they were sealed; False, and none, where one is neither that nor on the shelf."""
     ours = []
     with ExitStack() as claims:
-        for arrival in group:
-            if claims.enter_context(claimed(arrival.partial)):
+        for arrival, seal in group:
+            if claims.enter_context(claimed(arrival.partial, seal)):
                 ours.append(arrival)
             elif shelf.state_of(arrival.file) is not State.PRESENT:
                 return False

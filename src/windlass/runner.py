@@ -30,9 +30,10 @@ from windlass.presence import Presence
 from windlass.pull import Means, Progress, progress_of, pull
 from windlass.running import Running, Work, nothing
 from windlass.space import Waiting
+from windlass.transfer.gate import Gate
 from windlass.transfer.network import Network
 from windlass.transfer.peace import Peace
-from windlass.transfer.target import Tools
+from windlass.transfer.target import MOST_SMALL, Tools
 from windlass.transfer.throttle import Throttle
 
 # Seconds after which a thread that waits for Python's lock demands it. Libcurl's calls leave it 60,000 times a second
@@ -86,6 +87,7 @@ class Runner:
         self._waiting = waiting
         self._throttle = Throttle(limits.rate_at(self.wall()))
         self._peace = Peace()
+        self._small = Gate(MOST_SMALL)
         self._running: dict[str, Running] = {}
         self._recent: dict[str, Running] = {}
         self._loop = asyncio.new_event_loop()
@@ -260,7 +262,6 @@ class Runner:
         except IllegalMove:
             return  # paused, cancelled, or claimed by another process in the meantime
         progress = await self._in_thread(progress_of, job.manifest, self._workshop.shelf)
-        self._clerks.submit(self._waiting.prepare)
         self._recent.pop(job.id, None)
         job = replace(job, downloaded=progress.downloaded)
         tools = self._tools(job, network)
@@ -275,6 +276,7 @@ class Runner:
             wall_clock=time.time,
             connections=lambda: self._limits.connections,
             peace=self._peace,
+            small=self._small,
             lane=self._throttle.lane(job.limit_rate),
         )
 
@@ -290,6 +292,7 @@ class Runner:
     async def _bring_in(self, job: Job, tools: Tools, progress: Progress) -> None:
         try:
             means = await self._in_thread(self._workshop.means, tools)
+            self._clerks.submit(self._waiting.prepare)  # now that there is a folder, whose disk can be looked at
             await pull(job.manifest, means, progress)
             await self._end(job, FINISH, downloaded=progress.downloaded)
         except asyncio.CancelledError:

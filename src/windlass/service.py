@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
 from windlass.admission import Admission, move
-from windlass.errors import InvalidRequest
+from windlass.errors import InvalidRequest, StateFailure
 from windlass.events import Events
 from windlass.fit import Memory, largest, memory_here
 from windlass.folder import ModelsFolder
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from windlass.jobs.store import Store
     from windlass.plan import Plan
     from windlass.runner import Runner
+    from windlass.space import Reserve
     from windlass.transfer.target import Tools
 
 # What a job may be given, as the database holds it.
@@ -90,18 +91,23 @@ class Service:
         """The jobs on disk."""
         from windlass.jobs.store import Store
 
-        return self._opened.enter_context(Store(self.settings.database_url, self._clock))
+        try:
+            store = Store(self.settings.database_url, self._clock)
+        except StateFailure:
+            if not self._reserve.give_up():  # that is what it is kept for: a full disk takes not even a look
+                raise
+            store = Store(self.settings.database_url, self._clock)
+        return self._opened.enter_context(store)
 
     @cached_property
     def runner(self) -> "Runner":
         """What runs them."""
         from windlass.runner import Runner, Workshop
-        from windlass.space import Reserve, Space, Waiting
+        from windlass.space import Space, Waiting
 
         workshop = Workshop(self.shelf, self._open_network, self._means)
         space = Space(self.settings.models_dir, self.settings.min_free)
-        reserve = Reserve(self.settings.home / "reserve")
-        waiting = Waiting(self.store, self.shelf, space, reserve, self._clock)
+        waiting = Waiting(self.store, self.shelf, space, self._reserve, self._clock)
         runner = Runner(self.store, self.presence, workshop, waiting, self.rules.read())
         return self._opened.enter_context(closing(runner))
 
@@ -282,6 +288,12 @@ class Service:
         from windlass.hub.resolve import Resolver
 
         return Resolver(self._hub, self._catalog, (sys.platform, machine()), lambda: largest(self._memory))
+
+    @cached_property
+    def _reserve(self) -> "Reserve":
+        from windlass.space import Reserve
+
+        return Reserve(self.settings.home / "reserve")
 
     @cached_property
     def _memory(self) -> Memory:

@@ -186,9 +186,10 @@ def test_how_an_exchange_is_cut(hub: Hub, fault: faults.Fault, cause: Cause) -> 
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" * 4000,
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\nother bytes",
         b"HTTP/1.1 200 OK\r\nX: \0\r\n\r\n",
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_what_is_no_http_is_a_broken_exchange(answer: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """Nonsense, half heads, endless heads, lengths that are none: `Cut`, never a traceback and never a hang."""

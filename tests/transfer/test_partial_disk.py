@@ -17,6 +17,7 @@ from transfer.virtual_time import Inline
 from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
 from windlass.transfer.partial import (
     Partial,
+    Seal,
     claimed,
     discard,
     disk_error,
@@ -212,5 +213,5 @@ def test_a_lock_that_the_disk_does_not_give_is_an_error_for_people(
 
     (tmp_path / "x.part").write_bytes(b"x")
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(StorageUnavailable), claimed(tmp_path / "x.part"):
+    with pytest.raises(StorageUnavailable), claimed(tmp_path / "x.part", Seal("", "", (), 1, 0)):
         raise AssertionError("it was claimed")

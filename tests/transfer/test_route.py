@@ -76,6 +76,15 @@ def test_bad_redirects_are_refused(location: str) -> None:
     assert caught.value.code == "unsafe_redirect"
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]"])
+def test_link_local_addresses_are_never_followed(host: str) -> None:
+    """Not from an endpoint that is in a private network itself either; a neighbour there is fine."""
+    here = Address("http://10.0.0.5/f", SECRET)
+    with pytest.raises(UnsafeRedirect):
+        next_address(here, here, f"http://{host}/latest/meta-data/", private=True)
+    assert next_address(here, here, "http://10.0.0.6/f", private=True).trusted
+
+
 def test_from_http_up_to_https_is_fine() -> None:
     """Only the way down is refused."""
     assert follow("https://cdn.test/x", Address("http://hub.test/f", SECRET)).url == "https://cdn.test/x"

@@ -110,6 +110,25 @@ def test_what_one_job_cannot_take_is_the_others() -> None:
     assert quick == pytest.approx(36 * MB, rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("own", "common", "others"),
+    [(2, 30, 1), (5, 30, 1), (10, 30, 1), (2, 30, 2), (9, 30, 2), (10, 100, 2), (2, 100, 5), (1, 100, 9)],
+)
+def test_a_jobs_own_limit_is_what_it_gets_beside_others(own: int, common: int, others: int) -> None:
+    """Where its share of the common one would be more; though a round of turns takes longer with each neighbour."""
+    throttle = Throttle(common * MB)
+    lanes = [throttle.lane(own * MB), *(throttle.lane() for _ in range(others))]
+    connections = [[Connection(lane) for _ in range(8)] for lane in lanes]
+
+    async def race() -> None:
+        await share(4.0, *(one for crew in connections for one in crew))
+
+    run(race())
+    limited, *rest = (sum(one.total for one in crew) for crew in connections)
+    assert limited == pytest.approx(4 * own * MB, rel=0.1)
+    assert sum(rest) == pytest.approx(4 * (common - own) * MB, rel=0.1)
+
+
 def test_newcomers_do_not_get_a_piece_for_nothing() -> None:
     """Many connections, one after the other, as for many small files: the sum is limited all the same."""
 

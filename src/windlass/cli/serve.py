@@ -1,7 +1,9 @@
 """`windlass serve`: the server, until it is told to end."""
 
 import ipaddress
+import os
 import socket
+import sys
 from collections.abc import Sequence
 
 from windlass.api.app import create_app
@@ -38,6 +40,14 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
         with listening:
             listening.until_ended()
             service.events.close()  # else those who follow them hold up the end
+    if service.runner.alive:
+        # A disk that does not answer holds its threads, and the interpreter would wait for them at its end. What was
+        # kept is kept: the ledgers are written as bytes come.
+        sys.stderr.write(
+            "A disk does not answer, so what it was to do is left undone; the jobs go on at the next start.\n"
+        )
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +42,7 @@ async def fetch_all(
 
     async def fetch_in_turn(target: Target, meter: Meter) -> Staged | None:
         gate = large if target.size > CHUNK else small
-        async with gate:
+        async with gate, tools.small if target.size <= SMALL else nullcontext():
             while await in_thread(tools.threads, wanted, target):
                 with suppress(Overtaken):
                     if target.size <= SMALL:

@@ -28,7 +28,7 @@ from windlass.transfer.writing import Writing
 TICK = 0.25  # seconds between ledger entries: what a kill may cost, and how often progress is seen to move
 _SYNC_EVERY = 64 * 1024 * 1024
 _PROGRESS = 64 * 1024  # bytes that make a broken exchange count as one that got somewhere
-_WELL = 5.0  # seconds after the last byte for which the others of a crew count as well
+_WELL = 5.0  # seconds after such a gain for which the others of a crew count as well
 
 
 async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Staged:
@@ -39,7 +39,7 @@ async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Sta
         TransferFailure, HubFailure, ModelGated, ModelNotFound: the source would not give the right bytes.
         StorageFailure: the disk would not take them.
     """
-    found = await _open(target, folder, tools)
+    found = await _open(target, folder, tools, meter)
     if isinstance(found, Seal):
         seal = found
     else:
@@ -57,7 +57,7 @@ async def fetch(target: Target, folder: Path, tools: Tools, meter: Meter) -> Sta
     return Staged(folder / f"{target.partial_name}.part", seal)
 
 
-async def _open(target: Target, folder: Path, tools: Tools) -> Partial | Seal:
+async def _open(target: Target, folder: Path, tools: Tools, meter: Meter) -> Partial | Seal:
     """The partial, once no other writer has it, or its seal where it is whole already."""
     while True:
         opening = asyncio.get_running_loop().run_in_executor(tools.threads, _look, target, folder)
@@ -68,6 +68,7 @@ async def _open(target: Target, folder: Path, tools: Tools) -> Partial | Seal:
             raise
         if found is not None:
             return found
+        meter.note = "another process brings this file in; waiting for it"
         await asyncio.sleep(partials.LOOK_AGAIN)
         if not partials.exists(folder, target.partial_name):
             raise Overtaken
@@ -103,7 +104,8 @@ class _Fetch:
         self._crew: set[asyncio.Task[None]] = set()
         self._crew_size = CrewSize(tools.connections())
         self._unsynced = 0
-        self._came_at = -math.inf  # when bytes came last
+        self._gained_at = -math.inf  # when the file had last become longer by `_PROGRESS`
+        self._had = meter.kept
         self._best = 0.0  # bytes per second of the fastest exchange
         self._ledger_free = asyncio.Lock()
         self._plan_anew()
@@ -161,12 +163,22 @@ class _Fetch:
         while True:
             await asyncio.sleep(TICK)
             await self._record()
+            self._note_gain()
             self._crew_size.look(_now(), self._meter.fetched, self._tools.connections())
             self._relieve()
             self._staff()
             if self._unsynced > _SYNC_EVERY:
                 self._unsynced = 0
                 self._partial.sync_soon(self._tools.threads)
+
+    def _note_gain(self) -> None:
+        """Whether bytes come is told by what is kept: a trickle on each of many connections is none."""
+        kept = self._meter.kept
+        if kept - self._had >= _PROGRESS:
+            self._gained_at = _now()
+            self._source.progressed()
+        if kept < self._had or self._gained_at == _now():
+            self._had = kept
 
     # The crew
 
@@ -202,7 +214,7 @@ class _Fetch:
 
     def _others_are_well(self) -> bool:
         """Whether the trouble is this connection's alone; if nothing comes any more it is the source's, and counts."""
-        return len(self._crew) > 1 and _now() - self._came_at < _WELL
+        return len(self._crew) > 1 and _now() - self._gained_at < _WELL
 
     def _relieve(self) -> None:
         """Take the last work from a connection that would hold up the file with it: another one is free for that.
@@ -256,7 +268,6 @@ class _Fetch:
         """Account for bytes from the network."""
         self._meter.fetched += size
         self._unsynced += size
-        self._came_at = _now()
 
     def another(self, finished: Segment) -> Segment | None:
         """A reply that holds the whole file goes on into the next segment."""

@@ -116,3 +116,12 @@ def is_private_name(host: str) -> bool:
     except ValueError:
         return False
     return not is_public(host)
+
+
+def is_link_local_name(host: str) -> bool:
+    """Whether a host's name is an address that only the machine's own link knows (RFC 3927, RFC 4291)."""
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return (getattr(ip, "ipv4_mapped", None) or ip).is_link_local

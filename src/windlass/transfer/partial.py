@@ -211,7 +211,11 @@ def read_seal(path: Path) -> Seal | None:
         stat = path.stat()
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return seal if (stat.st_size, stat.st_mtime_ns) == (seal.size, seal.mtime_ns) else None
+    return seal if _fits(seal, stat) else None
+
+
+def _fits(seal: Seal, stat: os.stat_result) -> bool:
+    return (stat.st_size, stat.st_mtime_ns) == (seal.size, seal.mtime_ns)
 
 
 def kept_bytes(folder: Path, name: str, identity: str, size: int) -> int:
@@ -232,8 +236,11 @@ def exists(folder: Path, name: str) -> bool:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[bool]:
-    """Hold a sealed partial for as long as it is being published; False where somebody else has published it."""
+def claimed(path: Path, seal: Seal) -> Iterator[bool]:
+    """Hold a sealed partial for as long as it is being published.
+
+    False where somebody else has published it, or has written into it since it was sealed.
+    """
     with disk_errors(path):
         try:
             fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -243,7 +250,7 @@ def claimed(path: Path) -> Iterator[bool]:
         with disk_errors(path):
             if fd >= 0:
                 fcntl.flock(fd, fcntl.LOCK_EX)  # whoever has it publishes it right now: soon done
-            ours = fd >= 0 and _is_at(fd, path)
+            ours = fd >= 0 and _is_at(fd, path) and _fits(seal, os.fstat(fd))
         yield ours
     finally:
         if fd >= 0:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
 from windlass.errors import UnsafeRedirect
-from windlass.transfer.network import is_private_name
+from windlass.transfer.network import is_link_local_name, is_private_name
 
 MAX_HOPS = 5
 
@@ -45,9 +45,11 @@ def next_address(origin: Address, current: Address, location: str, *, private: b
             f"The source redirects {refusal}.", hint="Nothing was fetched from there. Report it to the hub."
         )
     same_origin = _origin(url) == _origin(origin.url)
-    trusted = same_origin or (private and current.trusted)
-    if not trusted and is_private_name(urlsplit(url).hostname or ""):
-        raise UnsafeRedirect(f"The source redirects into a private network ({urlsplit(url).hostname}).")
+    host = urlsplit(url).hostname or ""
+    # A link-local address is never followed to by a hint: 169.254.169.254 tells a cloud's secrets.
+    trusted = same_origin or (private and current.trusted and not is_link_local_name(host))
+    if not trusted and is_private_name(host):
+        raise UnsafeRedirect(f"The source redirects into a private network ({host}).")
     return Address(
         url=url,
         headers=origin.headers if same_origin else {},

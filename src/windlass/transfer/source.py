@@ -63,6 +63,7 @@ class Source:
         self._failures = 0
         self._progress_at = 0.0
         self._failed_at = -math.inf
+        self._overslept = False  # whether a failure was put down to the machine's sleep, and nothing has come since
         self._fresh = False  # whether to ask over a new connection
 
     @property
@@ -117,8 +118,9 @@ class Source:
         return verdict
 
     def progressed(self) -> None:
-        """Bytes have come: what failed before is forgiven."""
+        """Bytes have come that were missing: what failed before is forgiven."""
         self._failures = 0
+        self._overslept = False
         self._fresh = False
         self._progress_at = _now()
 
@@ -141,9 +143,11 @@ class Source:
         Raises:
             WindlassError: it is of no use to go on; which one says why.
         """
-        if _now() - self._failed_at > _ASLEEP:
-            # The first one; or the clock went on while nothing else could, and the connections died of that.
+        if _now() - self._failed_at > _ASLEEP and not self._overslept:
+            # The first one; or the clock went on while nothing else could, and the connections died of that. Believed
+            # once: a source that breaks off every six minutes at the same byte keeps the same distance.
             self.progressed()
+            self._overslept = self._failed_at > -math.inf
         if trouble.begun_at >= self._failed_at:  # else it began before another one failed, and tells nothing new
             self._failures += 1
             self._failed_at = _now()

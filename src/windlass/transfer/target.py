@@ -7,11 +7,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from windlass.transfer.digests import Algorithm
+from windlass.transfer.gate import Gate
 from windlass.transfer.network import Network
 from windlass.transfer.partial import Seal
 from windlass.transfer.peace import Peace
 from windlass.transfer.retry import Persistence
 from windlass.transfer.throttle import Lane, Throttle
+
+MOST_SMALL = 48  # small files under way at once, of all jobs: some 30 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Tools:
         chance: uniform in [0, 1).
         wall_clock: Unix time.
         connections: the most connections that one file may use, asked for anew each time.
+        small: bounds the small files that are under way in the whole process; each is in memory until it is whole.
         peace: which sources want to be left alone for a while; shared by all who may ask the same ones.
         lane: the job's place among those who share the limits.
         persistence: when to give up.
@@ -61,6 +65,7 @@ class Tools:
     chance: Callable[[], float]
     wall_clock: Callable[[], float]
     connections: Callable[[], int]
+    small: Gate = field(default_factory=lambda: Gate(MOST_SMALL))
     peace: Peace = field(default_factory=Peace)
     lane: Lane = field(default_factory=lambda: Throttle().lane())
     persistence: Persistence = field(default_factory=Persistence)

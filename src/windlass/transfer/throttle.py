@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 
 _BURST = 0.05  # seconds of the rate that may be saved up: more would let a resumed transfer leap
+_SAVED = 0.25  # seconds of its own rate that a lane may save up while it waits for its turn among others
 _SLICE = 0.01  # seconds of the rate that are given at once
 _MOST = 512 * 1024  # bytes given at once
 _SOONEST = 0.001  # seconds: below this a loop's timers are not exact, and what comes late is made good by the burst
@@ -22,10 +23,16 @@ _RECHECK = 0.25  # seconds after which the line is looked at again in any case, 
 class Bucket:
     """A rate in bytes per second, None for no limit, and what has been taken ahead of it. Pure: time is handed in."""
 
-    def __init__(self, rate: int | None = None) -> None:
+    def __init__(self, rate: int | None = None, burst: float = _BURST) -> None:
         self.rate = rate
+        self._burst = burst
         self._owed = 0.0
         self._at = 0.0
+
+    @property
+    def saved(self) -> int:
+        """Bytes that may be taken at once."""
+        return max(0, int(-self._owed))
 
     def wait(self, now: float) -> float:
         """Seconds until more may be taken, 0 for now."""
@@ -33,7 +40,7 @@ class Bucket:
         if rate is None:
             self._owed = 0.0
             return 0.0
-        self._owed = max(self._owed - passed * rate, -rate * _BURST)
+        self._owed = max(self._owed - passed * rate, -rate * self._burst)
         return max(0.0, self._owed / rate)
 
     def take(self, size: int) -> None:
@@ -51,7 +58,7 @@ class Throttle:
 
     def lane(self, rate: int | None = None) -> "Lane":
         """A job's share, with a limit of its own or not."""
-        return Lane(self, Bucket(rate))
+        return Lane(self, Bucket(rate, _SAVED))
 
     def close(self) -> None:
         """Serve nobody any more."""
@@ -75,7 +82,7 @@ class Throttle:
                 self._timer = asyncio.get_running_loop().call_later(max(_SOONEST, min(wait, _RECHECK)), self._serve)
                 return
             self._waiting.remove(lane)
-            size = _slice(self.bucket.rate, lane.bucket.rate)
+            size = _turn(self.bucket, lane.bucket)
             if lane.give(size):
                 self.bucket.take(size)
                 lane.bucket.take(size)
@@ -116,6 +123,15 @@ class Lane:
                 future.set_result(size)
                 return True
         return False
+
+
+def _turn(common: Bucket, own: Bucket) -> int:
+    """Bytes that a lane is given in its turn.
+
+    A slice of the slower rate; but not less than it has saved up of its own since its last turn, as far as a slice of
+    the common rate goes: a turn takes as long as all lanes need for theirs, and it would get less than its own limit.
+    """
+    return max(_slice(common.rate, own.rate), min(own.saved, _slice(common.rate)) if own.rate else 0)
 
 
 def _slice(*rates: int | None) -> int:

@@ -211,6 +211,8 @@ class _Exchange:
         """A piece of the body."""
         if self._error:
             return None
+        if not self._head_seen:  # a 101, which libcurl takes for final; we asked for no other protocol
+            return self._abort(Cut(Cause.BROKEN, "the reply's body has no head that could be judged"))
         try:
             held_back = self._receiver.body(data)
         except BaseException as error:
