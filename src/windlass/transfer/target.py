@@ -14,7 +14,7 @@ from windlass.transfer.peace import Peace
 from windlass.transfer.retry import Persistence
 from windlass.transfer.throttle import Lane, Throttle
 
-MOST_SMALL = 48  # small files under way at once, of all jobs: some 30 MB
+MOST_SMALL = 32  # small files under way at once, of all jobs: some 20 MB
 
 
 @dataclass(frozen=True, slots=True)
