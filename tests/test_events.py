@@ -48,16 +48,21 @@ class Jobs:
         return {"job_id": job_id, "value": self.jobs[job_id]}
 
 
+class Unwatched(Events):
+    """Looks only when the test says so."""
+
+    def _follow(self) -> None:
+        """No thread does."""
+
+
 @pytest.fixture
 def jobs() -> Jobs:
     return Jobs()
 
 
 @pytest.fixture
-def events(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Events]:
-    """One that looks only when the test says so."""
-    monkeypatch.setattr(Events, "_follow", lambda self: None)
-    events = Events(jobs)
+def events(jobs: Jobs) -> Iterator[Events]:
+    events = Unwatched(jobs)
     yield events
     events.close()
 
@@ -130,10 +135,10 @@ def test_who_comes_back_hears_of_what_was_moved_meanwhile(events: Events, jobs: 
 def test_another_process_knows_what_the_last_one_told(jobs: Jobs) -> None:
     """The number is the store's."""
     jobs.set("a", 1)
-    with Events(jobs).reading():
-        pass
+    told, _ = Unwatched(jobs).begin(None)
+    assert [event.moved for event in told] == [1]
     jobs.set("b", 2)
-    told, _ = Events(jobs).begin(1)
+    told, _ = Unwatched(jobs).begin(1)
     assert ("job", "b", 2) in said(told)
 
 
@@ -195,9 +200,7 @@ OPERATIONS = st.lists(
 def test_a_reader_ends_up_knowing_what_is_so(operations: list[tuple[str, str, int]]) -> None:
     """Whatever happens, however seldom he reads, and however often he goes and comes back."""
     jobs, known, last = Jobs(), dict[str, int](), 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Events, "_follow", lambda self: None)
-        events = Events(jobs)
+    events = Unwatched(jobs)
 
     def learn(told: list[Event]) -> None:
         nonlocal last
