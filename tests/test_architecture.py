@@ -113,6 +113,7 @@ OWNERS = {
     "alembic": {"jobs"},
     "fastapi": {"api"},
     "pydantic": {"api"},
+    "prometheus_client": {"api"},
     "starlette": {"api", "share", "web"},
     "anyio": {"share"},
     "uvicorn": {"listening"},

@@ -28,7 +28,7 @@ from windlass.library.shelf import Shelf
 from windlass.limits import Limits
 from windlass.presence import Presence
 from windlass.pull import Means, Progress, progress_of, pull
-from windlass.running import Running, Work, nothing
+from windlass.running import Running, Totals, Work, nothing
 from windlass.space import Waiting
 from windlass.transfer.gate import Gate
 from windlass.transfer.network import Network
@@ -90,6 +90,7 @@ class Runner:
         self._small = Gate(MOST_SMALL)
         self._running: dict[str, Running] = {}
         self._recent: dict[str, Running] = {}
+        self._ended = Totals()
         self._loop = asyncio.new_event_loop()
         self._poked = asyncio.Event()
         self._deciding = asyncio.Lock()  # who ends a pull must not come between its job's START and its task
@@ -135,6 +136,13 @@ class Runner:
         """Have these limits hold from now on, for what runs already too."""
         self._limits, self._throttle.bucket.rate = limits, limits.rate_at(self.wall())
         self.poke()
+
+    def totals(self) -> Totals:
+        """What all pulls have done here since the start; the connections are those of this moment."""
+        totals = replace(self._ended, connections=0)
+        for running in list(self._running.values()):
+            totals.add(running.progress)
+        return totals
 
     def running(self, job_id: str) -> Running | None:
         """The pull of a job that runs here, or did until a short while ago."""
@@ -325,6 +333,7 @@ class Runner:
         if ended:
             ended.listen(time.time())
             ended.ended = True
+            self._ended.add(ended.progress)
             self._recent[job_id] = ended
             self.ended.set()
         while len(self._recent) > _REMEMBERED:

@@ -20,6 +20,24 @@ def nothing() -> None:
     """Nothing is to be done."""
 
 
+@dataclass(slots=True)
+class Totals:
+    """What all pulls of this process have done so far; see `Meter`."""
+
+    fetched: int = 0
+    thrown_away: int = 0
+    retries: int = 0
+    connections: int = 0
+
+    def add(self, progress: Progress) -> None:
+        """Count a pull's files, too."""
+        for meter in progress.files.values():
+            self.fetched += meter.fetched
+            self.thrown_away += meter.thrown_away
+            self.retries += meter.retries
+            self.connections += meter.connections
+
+
 @dataclass(eq=False, slots=True)
 class Running:
     """A pull that runs here; `job` is as it was when it began, `lane` its share of the network."""

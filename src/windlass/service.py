@@ -27,7 +27,7 @@ from windlass.pull import Means, discard_partials, hand_over, partial_names, pro
 from windlass.rules import Rules
 from windlass.settings import Settings
 from windlass.tokens import Tokens
-from windlass.views import JobView, job_row
+from windlass.views import JobView, Measures, job_row
 
 if TYPE_CHECKING:
     from windlass.hub.catalog import Catalog
@@ -261,9 +261,24 @@ class Service:
 
     def health(self) -> Mapping[str, Any]:
         """One line of engine state."""
-        running, queued = self.store.jobs({State.RUNNING}), self.store.jobs({State.QUEUED})
+        counts = self.store.counts()
         engine = "running" if self.runner.alive else "stopped"
-        return {"engine": engine, "jobs_running": len(running), "jobs_queued": len(queued)}
+        return {"engine": engine, "jobs_running": counts[State.RUNNING], "jobs_queued": counts[State.QUEUED]}
+
+    def measures(self) -> Measures:
+        """What a monitor wants to know."""
+        totals = self.runner.totals()
+        return Measures(
+            jobs=self.store.counts(),
+            fetched=totals.fetched,
+            thrown_away=totals.thrown_away,
+            retries=totals.retries,
+            connections=totals.connections,
+            readers=self.events.readers,
+            free=self.folder.free(),
+            promised=self._promised(""),
+            limit_rate=self.limits.rate_at(self.runner.wall()) or 0,
+        )
 
     # What the verbs share
 

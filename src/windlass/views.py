@@ -1,5 +1,6 @@
 """What jobs look like from outside: pure functions to the contract's JSON. The faces send it, none makes its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,33 @@ class JobView:
     def phase(self) -> Phase:
         """What it is busy with."""
         return self.progress.phase if self.progress and self.job.state is State.RUNNING else self.job.phase
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Numbers for a monitor. Bytes, and what is counted, since the process began.
+
+    Attributes:
+        jobs: how many are in each state.
+        fetched: bytes that came over the network.
+        thrown_away: those of them that were wrong.
+        retries: exchanges that were tried again.
+        connections: open ones, now.
+        readers: who follow events, now.
+        free: bytes on the disk of the models.
+        promised: bytes that active jobs still want.
+        limit_rate: bytes per second over all jobs, 0 for no limit.
+    """
+
+    jobs: Mapping[State, int]
+    fetched: int
+    thrown_away: int
+    retries: int
+    connections: int
+    readers: int
+    free: int
+    promised: int
+    limit_rate: int
 
 
 def time_text(seconds: float) -> str:

@@ -19,8 +19,8 @@ def sizes_at(line: float, each: float, most: int, seconds: float) -> list[int]:
 
 
 def test_all_are_used_where_each_brings_more() -> None:
-    """A source that gives every connection the same: all that are allowed, within two seconds."""
-    assert sizes_at(line=1e12, each=20e6, most=16, seconds=2.0)[-1] == 16
+    """A source that gives every connection the same: all that are allowed, within half a second."""
+    assert sizes_at(line=1e12, each=20e6, most=16, seconds=0.75)[-1] == 16
 
 
 def test_a_full_line_is_not_asked_by_more() -> None:

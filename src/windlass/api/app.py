@@ -8,7 +8,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from windlass import __version__
-from windlass.api import errors, lmstudio, own, stream
+from windlass.api import errors, lmstudio, metrics, own, stream
 from windlass.api.guard import Guard, Trust
 from windlass.errors import UnknownEndpoint, WindlassError
 from windlass.service import Service
@@ -27,6 +27,7 @@ def create_app(service: Service, hosts: Collection[str] = (), origins: Collectio
     app.include_router(lmstudio.router)
     app.include_router(own.router)
     app.include_router(stream.router)
+    app.include_router(metrics.router)
     app.add_exception_handler(WindlassError, _windlass_error)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _bug)

@@ -88,6 +88,13 @@ class Store:
         with self._reader.connect() as connection:
             return [(row.at, row.edge, row.note) for row in connection.execute(query)]
 
+    def counts(self) -> dict[State, int]:
+        """How many jobs are in each state."""
+        query = sa.select(jobs.c.state, sa.func.count()).group_by(jobs.c.state)
+        with self._reader.connect() as connection:
+            found = {State(state): count for state, count in connection.execute(query)}
+        return {state: found.get(state, 0) for state in State}
+
     def last_move(self) -> int:
         """The number of the last move of any job, 0 where there was none."""
         with self._reader.connect() as connection:

@@ -5,6 +5,7 @@ source or a line that is full gains nothing from being asked by more, and others
 """
 
 _LOOK_EVERY = 0.5  # seconds at one size before its speed is judged
+_FIRST_LOOK = 0.2  # the first size is only a mark to compare with: what is tried next shows whether more is of use
 _GROWTH = 1.1  # a larger crew that is not faster by this much is not worth its connections
 _LOOK_AGAIN = 30.0  # seconds after which a size that did not pay is tried once more: lines change
 _CALM = 5.0  # seconds without trouble before a withdrawn connection is tried again
@@ -21,6 +22,7 @@ class CrewSize:
         self._before: tuple[int, float] | None = None  # the last smaller size, and its bytes per second
         self._mark: tuple[float, int] | None = None  # when the current size was first looked at, and the count then
         self._grow_at = 0.0
+        self._pause = _FIRST_LOOK
 
     def now(self, most: int) -> int:
         """The size; `most` may have changed since."""
@@ -32,7 +34,7 @@ class CrewSize:
             self._mark = now, count
             return
         (since, before), seconds = self._mark, now - self._mark[0]
-        if seconds < _LOOK_EVERY or since + seconds < self._grow_at:
+        if seconds < self._pause or since + seconds < self._grow_at:
             return
         self._judge(now, (count - before) / seconds, most)
         self._mark = now, count
@@ -43,6 +45,7 @@ class CrewSize:
         self._before = None
 
     def _judge(self, now: float, speed: float, most: int) -> None:
+        self._pause = _LOOK_EVERY
         # Where nothing comes at all it grows, too: the connections may have died of a network that has changed.
         if self._before and speed < _GROWTH * self._before[1]:
             self._resize(self._before[0], now + _LOOK_AGAIN)
