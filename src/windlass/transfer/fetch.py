@@ -173,12 +173,12 @@ class _Fetch:
 
     def _note_gain(self) -> None:
         """Whether bytes come is told by what is kept: a trickle on each of many connections is none."""
-        kept = self._meter.kept
-        if kept - self._had >= _PROGRESS:
+        gain = self._meter.kept - self._had
+        if gain >= _PROGRESS:
             self._gained_at = _now()
             self._source.progressed()
-        if kept < self._had or self._gained_at == _now():
-            self._had = kept
+        if gain >= _PROGRESS or gain < 0:  # less than before: what was wrong was thrown away
+            self._had = self._meter.kept
 
     # The crew
 
