@@ -81,7 +81,7 @@ def test_no_stretch_of_time_carries_more_than_the_limit(rate: int, pieces: Seque
     for first, (begun, _) in enumerate(taken):
         between = sum(size for _, size in taken[first:-1])
         # What had been given and not yet taken when the stretch began comes on top: a slice of the rate.
-        assert between <= rate * (taken[-1][0] - begun + 0.07) * 1.001 + 2
+        assert between <= rate * (taken[-1][0] - begun + 0.17) * 1.001 + 2
 
 
 @pytest.mark.parametrize("crews", [(1, 8), (4, 4), (8, 1, 3)])
@@ -220,10 +220,10 @@ def test_nobody_is_served_after_the_end() -> None:
 
 
 def test_a_bucket_saves_up_for_a_moment_only() -> None:
-    """After an hour without use, no more than a twentieth of a second's bytes pass at once."""
+    """After an hour without use, no more than a seventh of a second's bytes pass at once, or little more."""
     bucket = Bucket(MB)
     assert bucket.wait(3600.0) == 0.0
-    bucket.take(50_000)
+    bucket.take(150_000)
     assert bucket.wait(3600.0) == 0.0
     bucket.take(MB)
     assert bucket.wait(3600.0) == pytest.approx(1.0)
