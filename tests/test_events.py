@@ -186,6 +186,14 @@ def test_while_nobody_reads_nobody_looks(jobs: Jobs, monkeypatch: pytest.MonkeyP
     assert events.closed
 
 
+def test_a_reader_who_cannot_be_told_anything_does_not_count(events: Events, jobs: Jobs) -> None:
+    """Where the store cannot be read, nobody is said to follow it."""
+    jobs.broken = True
+    with pytest.raises(StateFailure), events.reading():
+        raise AssertionError("there was nothing to read")
+    assert events.readers == 0
+
+
 OPERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("set"), st.sampled_from("abc"), st.integers(0, 3)),

@@ -116,9 +116,9 @@ class Events:
     def reading(self) -> Iterator[None]:
         """Somebody follows."""
         with self._lock:
-            self._readers += 1
-            if self._readers == 1:
+            if not self._readers:
                 self._start()
+            self._readers += 1
         try:
             yield
         finally:

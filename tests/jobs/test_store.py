@@ -454,3 +454,31 @@ def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     """Whatever the folder's mode was before: the file is 0600."""
     Store(f"sqlite:///{tmp_path / 'jobs.db'}", lambda: 0.0).close()
     assert (tmp_path / "jobs.db").stat().st_mode & 0o777 == 0o600
+
+
+# What those who follow jobs, or count them, ask
+
+
+def test_which_jobs_were_moved_since(store: Store) -> None:
+    """Each once, the one moved last at the end, and no more than wanted: those moved last."""
+    assert store.last_move() == 0
+    first, second, third = (store.add(numbered(number)).id for number in (1, 2, 3))
+    began = store.last_move()
+    assert store.moved_since(0) == [first, second, third]
+    assert store.moved_since(began) == []
+    for job_id, edge in ((second, START), (first, PAUSE), (second, FINISH)):
+        store.move(job_id, edge)
+    assert store.moved_since(began) == [first, second]
+    assert store.moved_since(began, limit=1) == [second]
+    assert store.last_move() == began + 3
+
+
+def test_how_many_jobs_there_are_and_which(store: Store) -> None:
+    """By state; of the ids the newest, oldest first."""
+    ids = [store.add(numbered(number)).id for number in (1, 2, 3)]
+    store.move(ids[1], PAUSE)
+    counts = store.counts()
+    assert {state: count for state, count in counts.items() if count} == {State.QUEUED: 2, State.PAUSED: 1}
+    assert set(counts) == set(State)
+    assert store.ids({State.QUEUED}) == [ids[0], ids[2]]
+    assert store.ids(set(State), limit=2) == ids[1:]

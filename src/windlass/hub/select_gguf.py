@@ -29,6 +29,9 @@ from windlass.quantization import (
     labels_in,
 )
 
+RAW_PART = re.compile(r"(.*\.gguf)(?:[-.]part|[-.]split|\.\d).*", re.IGNORECASE)
+"""A piece of a GGUF that was cut up without regard to its content; the whole one's name is the group."""
+
 # Nothing asked: the first of these that is there. Q4_K is llama.cpp's other name for Q4_K_M. Marks (`UD-`, `i1-`) do
 # not count, but a plain label comes before a marked one.
 _DEFAULTS = ("q4_k_m", "q4_k", "q4_k_s", "q4_k_l", "q4_k_xl", "iq4_nl", "iq4_xs", "q4_1", "q4_0", "4bit", "4bit_dwq")
@@ -38,9 +41,6 @@ _PROJECTORS = ("f16", "bf16", "q8_0", "f32")
 _Choice = tuple[str | None, str, bool]  # a label, the rule that took it, and whether size has decided
 # Words in the names of files that stand beside a model and are another one, or not for this kind of machine.
 _BESIDE = frozenset({"lora", "be", "vocoder", "tokenizer", "tts", "audio", "encoder", "decoder", "clip"})
-
-
-RAW_PART = re.compile(r"(.*\.gguf)(?:[-.]part|[-.]split|\.\d).*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
