@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from windlass import events as module
@@ -205,6 +205,8 @@ OPERATIONS = st.lists(
 
 
 @given(OPERATIONS)
+@settings(max_examples=400, deadline=None)
+@example([("set", "a", 2), ("look", "", 0), ("set", "a", 0), ("return", "", 0), ("set", "a", 2)])
 def test_a_reader_ends_up_knowing_what_is_so(operations: list[tuple[str, str, int]]) -> None:
     """Whatever happens, however seldom he reads, and however often he goes and comes back."""
     jobs, known, last = Jobs(), dict[str, int](), 0

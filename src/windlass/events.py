@@ -61,9 +61,13 @@ class _Board:
     place: int = 0
     dropped: int = 0
 
-    def post(self, job_id: str, event: Event) -> None:
+    def post(self, job_id: str, event: Event, *, changed: bool) -> None:
+        """Where it is not known to have changed, the same again is not told.
+
+        Where it is, it is told all the same: a reader who came in between may have been told something else.
+        """
         before = self.events.get(job_id)
-        if before and (before.kind, before.data) == (event.kind, event.data):
+        if not changed and before and (before.kind, before.data) == (event.kind, event.data):
             return
         self.place += 1
         self.events.pop(job_id, None)
@@ -167,12 +171,12 @@ class Events:
         now = self._source.last_move()
         with self._lock:
             touched, self._touched = self._touched, set()
-        ids = [*self._source.moved_since(self._moved), *self._source.running(), *touched]
+        changed = dict.fromkeys([*self._source.moved_since(self._moved), *touched])
         self._moved = now
-        for job_id in dict.fromkeys(ids):
+        for job_id in changed | dict.fromkeys(self._source.running()):
             event = self._event(job_id, now)
             with self._lock:
-                self._board.post(job_id, event)
+                self._board.post(job_id, event, changed=job_id in changed)
 
     def _event(self, job_id: str, moved: int) -> Event:
         try:
