@@ -8,7 +8,7 @@
     pull
     running space
     runner views
-    plan folder rules events
+    plan folder rules events records
     admission
     service
     api   web   client   share                                 faces that never import one another
@@ -43,7 +43,7 @@ LAYERS = (
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
-    {"plan", "folder", "rules", "events"},
+    {"plan", "folder", "rules", "events", "records"},
     {"admission"},
     {"service"},
     {"api", "web", "client", "share"},
@@ -76,6 +76,7 @@ NARROW = {
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
     "events": {"errors"},
+    "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
     "api": {

@@ -158,10 +158,10 @@ def test_what_a_pull_raises_may_end_a_job() -> None:
 
 
 def test_what_may_be_an_answer_has_its_status() -> None:
-    """None falls through to 500 by oversight: that is for bugs, and for records that cannot be used."""
+    """None falls through to 500 by oversight: that is for bugs."""
     answered = {cls.code: place_of(cls) for cls, entry in ENTRIES.items() if "answer" in entry.places}
     fallen = {code for code, (status, _) in answered.items() if status == 500}
-    assert fallen == {"internal_error", "state_error"}
+    assert fallen == {"internal_error"}
 
 
 def test_exit_codes_are_given_to_codes_of_the_set() -> None:

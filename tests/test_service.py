@@ -489,14 +489,14 @@ def test_the_reserve_is_given_up_for_the_records(make: Make, monkeypatch: pytest
             raise StateFailure("database or disk is full")
         return opened(str(arguments[0]), News())
 
-    monkeypatch.setattr("windlass.jobs.store.Store", lambda url, _clock: full(url))
+    monkeypatch.setattr("windlass.records.Store", lambda url, _clock: full(url))
     reserve.parent.mkdir(parents=True, exist_ok=True)
     reserve.write_bytes(b"x")
     plain = Service(service.settings)
     assert plain.store.jobs() == []
     assert not reserve.exists()
     plain.close()
-    monkeypatch.setattr("windlass.jobs.store.Store", lambda *_: full(""))
+    monkeypatch.setattr("windlass.records.Store", lambda *_: full(""))
     with pytest.raises(StateFailure):
         _ = Service(service.settings).store
 

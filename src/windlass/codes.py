@@ -253,6 +253,14 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
         "Everything; the database was not touched.",
         "Update this Windlass, or set `WINDLASS_HOME` to another folder. Finished models are found without it.",
     ),
+    e.DatabaseUnreadable: Entry(
+        _ANSWER | _COMMAND,
+        "The database is damaged, or is no database. A start sets it aside under another name and begins a new one; "
+        "this is said when damage shows while it is in use, or when it cannot be set aside.",
+        "Finished models, and what has come of unfinished ones. The damaged file is never written over.",
+        "End all processes of Windlass and start anew; then ask again for the models that had not finished: they go "
+        "on from where they stopped. Look after the disk: databases seldom break by themselves.",
+    ),
     e.ServerFailure: Entry(
         _COMMAND,
         "The server at `WINDLASS_URL` answered a command with an error, too late, or not as a Windlass server does. "

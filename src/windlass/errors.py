@@ -34,7 +34,8 @@
     │   └── StorageUnavailable
     ├── StateFailure                Windlass's own records cannot be used
     │   ├── StateInUse
-    │   └── DatabaseTooNew
+    │   ├── DatabaseTooNew
+    │   └── DatabaseUnreadable
     ├── ServerFailure               a Windlass server answered the CLI or the client with an error
     │   └── ServerUnreachable
     ├── Cancelled                   the end of a job that somebody has cancelled; nobody raises it
@@ -281,6 +282,12 @@ class DatabaseTooNew(StateFailure):
     """A newer Windlass has written the database."""
 
     code = "database_too_new"
+
+
+class DatabaseUnreadable(StateFailure):
+    """The database is damaged, or is none."""
+
+    code = "database_unreadable"
 
 
 class ServerFailure(WindlassError):

@@ -36,6 +36,11 @@ class Presence:
         path = self._folder / f"{Path(name).name}.lock"
         return path.exists() and not _clear_if_free(path)
 
+    def is_alone(self) -> bool:
+        """Whether no other process runs jobs of this home."""
+        others = {path.stem for path in self._folder.glob(f"{self._place}-*.lock")} - {self.name}
+        return not any(self.is_alive(name) for name in others)
+
     def serve(self, address: str) -> None:
         """Be the server of this state.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
 from windlass.admission import Admission, move
-from windlass.errors import InvalidRequest, StateFailure
+from windlass.errors import InvalidRequest
 from windlass.events import Events
 from windlass.fit import Memory, largest, memory_here
 from windlass.folder import ModelsFolder
@@ -89,14 +89,9 @@ class Service:
     @cached_property
     def store(self) -> "Store":
         """The jobs on disk."""
-        from windlass.jobs.store import Store
+        from windlass.records import open_store
 
-        try:
-            store = Store(self.settings.database_url, self._clock)
-        except StateFailure:
-            if not self._reserve.give_up():  # that is what it is kept for: a full disk takes not even a look
-                raise
-            store = Store(self.settings.database_url, self._clock)
+        store = open_store(self.settings.database_url, self._clock, self._reserve, lambda: self.presence)
         return self._opened.enter_context(store)
 
     @cached_property

@@ -45,6 +45,7 @@ CODES: dict[type[e.WindlassError], int] = {
     e.StateFailure: 1,
     e.StateInUse: 1,
     e.DatabaseTooNew: 1,
+    e.DatabaseUnreadable: 1,
     e.ServerFailure: 1,
     e.ServerUnreachable: 1,
     e.Cancelled: 1,

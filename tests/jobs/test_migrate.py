@@ -3,22 +3,39 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from a_postgres import Postgres
 from sample import numbered
 from windlass.errors import DatabaseTooNew
 from windlass.jobs import migrate as module
+from windlass.jobs.engine import open_engine
 from windlass.jobs.migrate import migrate
 from windlass.jobs.schema import HEAD, metadata
-from windlass.jobs.states import START, WAIT
+from windlass.jobs.states import START, WAIT, State
 from windlass.jobs.store import Store
+
+SCRIPTS = str(Path(module.__file__).parent / "migrations")
+SCHEMAS = Path(__file__).parent / "schemas"
+
+
+def revisions() -> list[str]:
+    """Every schema that there has been, oldest first."""
+    config = Config()
+    config.set_main_option("script_location", SCRIPTS)
+    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()][::-1]
+
+
+REVISIONS = revisions()
 
 
 def by_migrations(connection: sa.Connection) -> None:
@@ -53,25 +70,54 @@ def test_the_promise_of_one_open_job_is_in_the_database() -> None:
     assert "state IN ('queued', 'running', 'paused', 'waiting', 'failed')" in index(migrate)
 
 
-def test_a_database_of_the_first_schema_keeps_its_jobs(tmp_path: Path) -> None:
-    """Brought up to date it has the same jobs, none of which waits for room, and one that does is an open one."""
-    url = f"sqlite:///{tmp_path}/windlass.db"
-    with Store(url, lambda: 1.0) as store:
-        before = [store.add(numbered(number)) for number in (1, 2)]
-    with sqlite3.connect(tmp_path / "windlass.db") as connection:
-        connection.executescript(
-            "DROP INDEX one_open_job_a_key; ALTER TABLE jobs DROP COLUMN waiting_since;"
-            "CREATE UNIQUE INDEX one_open_job_a_key ON jobs (key)"
-            " WHERE state IN ('queued', 'running', 'paused', 'failed');"
-            "UPDATE alembic_version SET version_num = '0001'"
-        )
-    connection.close()
-    with Store(url, lambda: 1.0) as store:
-        assert store.jobs() == before[::-1]
-        assert {job.waiting_since for job in before} == {None}
-        store.move(before[0].id, START)
-        store.move(before[0].id, WAIT)
-        assert store.add(numbered(1)).id == before[0].id
+def keeps_its_jobs(url: str) -> None:
+    """The jobs of `schemas/*.sql`: each as it was, with its history, and each can go on."""
+    with Store(url, lambda: 9.0) as store:
+        jobs = {job.id: job for job in store.jobs()}
+        assert {job_id: job.state for job_id, job in jobs.items()} == {
+            "job_0000000001": State.COMPLETED,
+            "job_0000000002": State.QUEUED,
+        }
+        queued = jobs["job_0000000002"]
+        assert (queued.manifest, queued.downloaded, queued.priority) == (numbered(2), 5, 7)
+        assert (queued.limit_rate, queued.waiting_since) == (1000, None)
+        assert [edge for _, edge, _ in store.history(queued.id)] == ["add", "start", "yield"]
+        store.move(queued.id, START)
+        store.move(queued.id, WAIT)
+        assert store.add(numbered(2)).id == queued.id
+        assert store.add(numbered(1)).number > queued.number
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_file_of_every_earlier_schema_keeps_its_jobs(tmp_path: Path, revision: str) -> None:
+    """As a program of that time has left it: what is in `schemas` is not made by the migrations of today."""
+    with closing(sqlite3.connect(tmp_path / "windlass.db")) as connection:
+        connection.executescript((SCHEMAS / f"{revision}.sql").read_text(encoding="utf-8"))
+    keeps_its_jobs(f"sqlite:///{tmp_path}/windlass.db")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_server_with_every_earlier_schema_keeps_its_jobs(postgres: Postgres, revision: str) -> None:
+    """Made by the migrations up to there, filled with the same jobs."""
+    url = postgres.url()
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", SCRIPTS)
+        command.upgrade(config, revision)
+        for line in (SCHEMAS / f"{revision}.sql").read_text(encoding="utf-8").splitlines():
+            if line.startswith(('INSERT INTO "jobs"', 'INSERT INTO "transitions"')):
+                connection.exec_driver_sql(line.replace("%", "%%"))
+        for table in ("jobs", "transitions"):  # who gives numbers would go on from there
+            last = f"(SELECT max(number) FROM {table})"
+            connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), {last})")
+    engine.dispose()
+    keeps_its_jobs(url)
+
+
+def test_every_schema_is_kept_for_these_tests() -> None:
+    """A migration that is added comes with what it leads on from."""
+    assert {path.stem for path in SCHEMAS.glob("*.sql")} == set(REVISIONS)
 
 
 def test_the_promise_is_made_in_postgresqls_words_too() -> None:
@@ -89,9 +135,7 @@ def test_the_promise_is_made_in_postgresqls_words_too() -> None:
 
 def test_head_is_the_newest_migration() -> None:
     """`HEAD` spares the import of Alembic at every start; a migration that is added must change it."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
-    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+    assert REVISIONS[-1] == HEAD
 
 
 def test_a_database_that_is_up_to_date_is_not_touched(tmp_path: Path) -> None:

@@ -1,60 +1,20 @@
-"""The store: one open job a model whoever asks, in order, and on disk before anybody is told."""
+"""The store: one open job a model whoever asks, and in order."""
 
 import re
-import sqlite3
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from jobs import racer
+from jobs.conftest import Clock
+from jobs.races import race
 from sample import file_of, manifest_of, numbered
-from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
+from windlass.errors import IllegalMove, JobNotFound, StateFailure
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, WAIT, YIELD, Edge, Phase, State
 from windlass.jobs.store import Store
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/state/windlass.db"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(url: str, clock: Clock) -> Iterator[Store]:
-    with Store(url, clock) as store:
-        yield store
-
-
-def race(verb: str, url: str, argument: str = "0", processes: int = 2) -> list[str]:
-    """Run processes that begin at the same moment; what each printed."""
-    command = [sys.executable, racer.__file__, verb, url, argument]
-    path = {"PYTHONPATH": ":".join(sys.path)}
-    started = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=path)
-        for _ in range(processes)
-    ]
-    for process in started:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-    return [process.communicate("go\n")[0] for process in started]
 
 
 def number_of(job: Job) -> int:
@@ -222,6 +182,16 @@ def test_a_number_is_not_used_twice(store: Store) -> None:
     assert store.add(numbered(1)).number > job.number
 
 
+def test_a_moves_number_is_not_used_twice(store: Store) -> None:
+    """Whoever asks for what came after it misses nothing, though the job that it was of is forgotten."""
+    job = store.add(numbered(1))
+    store.move(job.id, CANCEL)
+    last = store.last_move()
+    store.forget(job.id)
+    other = store.add(numbered(2))
+    assert store.moved_since(last) == [other.id]
+
+
 @pytest.mark.parametrize("call", ["get", "move", "change", "forget"])
 def test_an_unknown_job_is_not_found(store: Store, call: str) -> None:
     """In the contract's words, and nothing is written."""
@@ -372,88 +342,6 @@ def test_a_long_list_has_each_jobs_own_manifest(
     assert [number_of(job) for job in listed] == [6, 5, 4, 3, 2, 1, 0]
     assert [job.manifest for job in listed] == [numbered(number) for number in (6, 5, 4, 3, 2, 1, 0)]
     assert [listed[5].manifest is known[0], listed[2].manifest is known[1]] == [True, True]
-
-
-# On disk
-
-
-def test_what_was_answered_for_outlives_a_kill(url: str) -> None:
-    """A process that is killed right after its verbs returned: all of them are found again."""
-    [printed] = race("die", url, processes=1)
-    with Store(url, Clock()) as store:
-        job = store.get(printed.strip())
-    assert (job.state, job.owner, job.downloaded) == (State.RUNNING, "racer", 5)
-
-
-def test_readers_do_not_wait_for_a_writer(store: Store, url: str) -> None:
-    """Write-ahead logging, and every commit flushed: read from the connections themselves."""
-    store.add(numbered(1))
-    writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    writer.execute("BEGIN IMMEDIATE")
-    try:
-        assert len(store.jobs()) == 1
-        assert store.open_job(numbered(1).key)
-    finally:
-        writer.rollback()
-        writer.close()
-    with store._engine.connect() as connection:
-        modes = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("journal_mode", "synchronous")]
-    assert modes == ["wal", 2]
-
-
-def test_the_folder_of_the_database_is_made_for_its_owner_only(url: str, store: Store) -> None:
-    """Which models somebody fetches is nobody else's business."""
-    store.add(numbered(1))
-    assert Path(url.removeprefix("sqlite:///")).parent.stat().st_mode & 0o777 == 0o700
-
-
-# What cannot be used
-
-
-@pytest.mark.parametrize("url", ["nonsense", "oracle9://x", "sqlite+nothing:///x"])
-def test_an_address_that_is_none_is_told_with_the_setting(url: str) -> None:
-    """Whoever set it learns which setting it was."""
-    with pytest.raises(InvalidRequest, match="WINDLASS_DATABASE_URL"):
-        Store(url, Clock())
-
-
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
-    """No traceback of another library, and the file is left as it is."""
-    path = tmp_path / "windlass.db"
-    path.write_bytes(b"this was something else, and it is long enough to be looked at" * 100)
-    before = path.read_bytes()
-    with pytest.raises(StateFailure, match="not a database") as caught:
-        Store(f"sqlite:///{path}", Clock())
-    assert str(path) in caught.value.message
-    assert caught.value.hint
-    assert path.read_bytes() == before
-
-
-def test_a_place_where_no_folder_can_be_made_is_told(tmp_path: Path) -> None:
-    """A file stands in the way of the folder, and a folder in the way of the file."""
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StateFailure, match="cannot be made"):
-        Store(f"sqlite:///{tmp_path}/file/windlass.db", Clock())
-    with pytest.raises(StateFailure, match="cannot be used"):
-        Store(f"sqlite:///{tmp_path}", Clock())
-
-
-def test_a_database_that_fails_later_is_told(store: Store, url: str) -> None:
-    """Any verb: the database's error becomes ours, with what to do."""
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as other:
-        other.execute("ALTER TABLE jobs RENAME TO lost")
-    other.close()
-    for verb in (lambda: store.add(numbered(1)), store.jobs, lambda: store.progress("x", 1)):
-        with pytest.raises(StateFailure, match="no such table") as caught:
-            verb()
-        assert caught.value.code == "state_error"
-        assert caught.value.hint
-
-
-def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """Whatever the folder's mode was before: the file is 0600."""
-    Store(f"sqlite:///{tmp_path / 'jobs.db'}", lambda: 0.0).close()
-    assert (tmp_path / "jobs.db").stat().st_mode & 0o777 == 0o600
 
 
 # What those who follow jobs, or count them, ask

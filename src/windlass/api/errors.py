@@ -26,6 +26,7 @@ ANSWERS: dict[type[e.WindlassError], tuple[int, str]] = {
     e.TransferFailure: (502, "hub_error"),
     e.InsufficientStorage: (507, "insufficient_storage"),
     e.StorageFailure: (503, "storage_error"),
+    e.StateFailure: (503, "state_error"),  # a database server that is away comes back
     e.WindlassError: (500, "internal_error"),
 }
 

@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData()
 
@@ -66,4 +66,5 @@ transitions = Table(
     Column("edge", String(12), nullable=False),
     Column("at", Float, nullable=False),
     Column("note", Text),
+    sqlite_autoincrement=True,
 )

@@ -2,14 +2,14 @@
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, ExceptionContext, RowMapping, event
-from sqlalchemy.exc import ArgumentError, IntegrityError
+from sqlalchemy import Connection, RowMapping
+from sqlalchemy.exc import IntegrityError
 
-from windlass.errors import IllegalMove, InvalidRequest, JobNotFound, StateFailure
+from windlass.errors import IllegalMove, JobNotFound, WindlassError
+from windlass.jobs.engine import check, in_turn, is_reading, open_engine, reader_of, unreadable
 from windlass.jobs.job import Job
 from windlass.jobs.manifests import Manifests
 from windlass.jobs.migrate import migrate
@@ -19,7 +19,6 @@ from windlass.manifest import Manifest
 
 Clock = Callable[[], float]
 _AT_ONCE = 500  # manifests that are read by one statement
-_HINT = "Check WINDLASS_HOME, its disk, and who may write there."
 
 
 class Store:
@@ -33,15 +32,22 @@ class Store:
         InvalidRequest: the address is none that can be used.
         StateFailure: the database cannot be opened, or is newer than this program. From every other verb too, when the
             database cannot be read or written then.
+        DatabaseUnreadable: it is damaged, or was never one. From every other verb too.
     """
 
     def __init__(self, database_url: str, clock: Clock) -> None:
         self._clock = clock
         self._manifests = Manifests()
-        self._engine = _engine(database_url)
-        self._reader = self._engine.execution_options(reading=True)
-        with self._engine.begin() as connection:
-            migrate(connection)
+        self._engine = open_engine(database_url)
+        self._reader = reader_of(self._engine)
+        try:
+            with self._engine.begin() as connection:
+                in_turn(connection)
+                check(connection)
+                migrate(connection)
+        except WindlassError:
+            self.close()  # else the file stays open, and cannot be set aside cleanly
+            raise
 
     def close(self) -> None:
         """Let go of the database."""
@@ -230,11 +236,11 @@ class Store:
     def _fetch_manifests(self, connection: Connection, rows: Sequence[RowMapping]) -> Iterator[tuple[str, Manifest]]:
         """By job. Only what a reader sees is kept: a number that is rolled back is given to another move."""
         brought_by = {row["id"]: row["brought_by"] for row in rows}
-        ids, reading = list(brought_by), _is_reading(connection)
+        ids, reading = list(brought_by), is_reading(connection)
         for start in range(0, len(ids), _AT_ONCE):
             query = sa.select(jobs.c.id, jobs.c.manifest).where(jobs.c.id.in_(ids[start : start + _AT_ONCE]))
             for job_id, text in connection.execute(query):
-                manifest = Manifest.from_json(text)
+                manifest = _manifest(connection, job_id, text)
                 if reading:
                     self._manifests.keep((job_id, brought_by[job_id]), manifest, len(text))
                 yield job_id, manifest
@@ -263,59 +269,18 @@ def _changes(edge: Edge, now: float) -> dict[str, Any]:
 
 
 def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> None:
+    in_turn(connection)  # who has seen a move's number has seen all moves before it
     connection.execute(sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note))
+
+
+def _manifest(connection: Connection, job_id: str, text: str) -> Manifest:
+    try:
+        return Manifest.from_json(text)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise unreadable(connection, f"what job {job_id} is to bring in cannot be read ({error})") from error
 
 
 def _job(row: RowMapping, manifest: Manifest) -> Job:
     values = {name: value for name, value in row.items() if name != "brought_by"}
     values["state"], values["phase"] = State(values["state"]), Phase(values["phase"])
     return Job(**values, manifest=manifest)
-
-
-def _engine(url: str) -> Engine:
-    sqlite = url.startswith("sqlite")
-    options = {"connect_args": {"timeout": 30, "isolation_level": None}} if sqlite else {"pool_pre_ping": True}
-    try:
-        engine = sa.create_engine(url, **options)
-    except (ArgumentError, ImportError) as error:
-        hint = "Write sqlite:///FILE or postgresql://…; PostgreSQL needs its driver installed."
-        raise InvalidRequest(f"WINDLASS_DATABASE_URL cannot be used: {error}.", hint=hint) from error
-    event.listen(engine, "handle_error", _translate)
-    if sqlite:
-        if engine.url.database:
-            _make_file(engine.url.database)
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _make_file(database: str) -> None:
-    """An empty file is a new database to SQLite, which itself would make it readable by everybody."""
-    try:
-        Path(database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Path(database).touch(mode=0o600)
-    except OSError as error:
-        raise StateFailure(f"{database} cannot be made: {error.strerror}.", hint=_HINT) from error
-
-
-def _translate(context: ExceptionContext) -> None:
-    """The database's errors become ours here, at the one boundary; a broken promise of uniqueness is for `add`."""
-    if context.is_disconnect or isinstance(context.sqlalchemy_exception, IntegrityError):
-        return
-    where = context.engine.url.render_as_string() if context.engine else "The database"
-    raise StateFailure(f"{where} cannot be used: {context.original_exception}.", hint=_HINT)
-
-
-def _configure(connection: Any, _record: Any) -> None:
-    """WAL, so that readers never wait for the writer; FULL, so that a job once answered for outlives a power cut."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: Connection) -> None:
-    """A writer takes the lock at once: one that begins as a reader may fail half way with "database is locked"."""
-    connection.exec_driver_sql("BEGIN" if _is_reading(connection) else "BEGIN IMMEDIATE")
-
-
-def _is_reading(connection: Connection) -> bool:
-    return bool(connection.get_execution_options().get("reading"))
