@@ -2,8 +2,8 @@
 
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence
-    listening fit limits tokens                                values, and small parts that know no room
-    names
+    callers fit limits tokens                                  values, and small parts that know no room
+    names listening
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
     running space
@@ -37,8 +37,8 @@ ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
     {"errors"},
-    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "listening", "fit", "limits", "tokens"},
-    {"names"},
+    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "callers", "fit", "limits", "tokens"},
+    {"names", "listening"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
     {"running", "space"},
@@ -58,7 +58,8 @@ NARROW = {
     "settings": {"errors"},
     "quantization": {"errors"},
     "presence": {"errors"},
-    "listening": {"errors"},
+    "callers": {"errors"},
+    "listening": {"errors", "callers"},
     "fit": {"errors"},
     "limits": {"errors"},
     "tokens": {"errors"},
@@ -117,7 +118,8 @@ OWNERS = {
     "prometheus_client": {"api"},
     "starlette": {"api", "share", "web"},
     "anyio": {"share"},
-    "uvicorn": {"listening"},
+    "uvicorn": {"listening", "callers"},
+    "h11": {"callers"},
     "typer": {"cli"},
     "rich": {"cli"},
     "gguf": {"share"},

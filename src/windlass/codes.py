@@ -87,6 +87,18 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
         _NOTHING,
         "Send only the fields that the call knows: `GET /docs` lists them.",
     ),
+    e.RequestTimeout: Entry(
+        _ANSWER,
+        "A request took longer than 20 seconds to come, from its first byte to the last of its body.",
+        _NOTHING,
+        "Send it again, in one go. Whoever only keeps a connection open for later sends nothing on it.",
+    ),
+    e.TooManyConnections: Entry(
+        _ANSWER,
+        "As many connections are open as the server allows at a time (512), and none of them is idle.",
+        _NOTHING,
+        "Try again in a while. A client that asks often keeps one connection instead of making a new one each time.",
+    ),
     e.HostNotAllowed: Entry(
         _ANSWER,
         "The request is addressed (`Host`) to a name that is not this server's. Web pages could otherwise reach it "

@@ -8,6 +8,8 @@
     ├── Refused                     a request that did not get as far as a verb
     │   ├── UnsupportedMediaType
     │   ├── BodyTooLarge
+    │   ├── RequestTimeout
+    │   ├── TooManyConnections
     │   ├── HostNotAllowed
     │   ├── OriginNotAllowed
     │   ├── InvalidApiKey           no token, or one that is none
@@ -116,6 +118,18 @@ class BodyTooLarge(Refused):
     """The body is larger than any request needs."""
 
     code = "body_too_large"
+
+
+class RequestTimeout(Refused):
+    """The request took too long to come."""
+
+    code = "request_timeout"
+
+
+class TooManyConnections(Refused):
+    """As many connections are open as there may be."""
+
+    code = "too_many_connections"
 
 
 class HostNotAllowed(Refused):

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import uvicorn
 
+from windlass.callers import Caller
 from windlass.errors import StateFailure
 
 
@@ -21,19 +22,24 @@ class Listening:
         host: the address to listen at.
         port: 0 takes any free one.
         grace: seconds that answers under way get at the end.
+        callers: what is made of each connection.
 
     Raises:
         StateFailure: the port cannot be had, or the app does not start.
     """
 
-    def __init__(self, app: Any, host: str = "127.0.0.1", port: int = 0, *, grace: int = 2) -> None:
+    def __init__(
+        self, app: Any, host: str = "127.0.0.1", port: int = 0, *, grace: int = 2, callers: type[Caller] = Caller
+    ) -> None:
         self._socket = _listen(host, port)
         self.port: int = self._socket.getsockname()[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
         config = uvicorn.Config(
             app,
+            http=callers,
+            ws="none",
             log_config=None,
-            log_level=logging.WARNING,
+            log_level=logging.ERROR,  # it warns of every request that is no HTTP: anybody could fill the log
             access_log=False,
             server_header=False,
             timeout_keep_alive=60,

@@ -18,6 +18,8 @@ CODES: dict[type[e.WindlassError], int] = {
     e.Refused: 1,
     e.UnsupportedMediaType: 1,
     e.BodyTooLarge: 1,
+    e.RequestTimeout: 1,
+    e.TooManyConnections: 1,
     e.HostNotAllowed: 1,
     e.OriginNotAllowed: 1,
     e.InvalidApiKey: 4,

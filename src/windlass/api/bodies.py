@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from windlass.errors import BodyTooLarge, InvalidModel, InvalidRequest, UnsupportedMediaType
 from windlass.hub.offers import Query
@@ -143,9 +143,12 @@ async def _read_bounded(request: Request) -> bytes:
     if announced.isdecimal() and int(announced[:20]) > LARGEST:
         raise _too_large()
     size, pieces = 0, []
-    async for piece in request.stream():
-        size += len(piece)
-        if size > LARGEST:
-            raise _too_large()
-        pieces.append(piece)
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > LARGEST:
+                raise _too_large()
+            pieces.append(piece)
+    except ClientDisconnect as error:  # nobody is there to be told, and it is no fault of ours for the log
+        raise InvalidRequest("The request ended before its body did") from error
     return b"".join(pieces)

@@ -10,6 +10,8 @@ ANSWERS: dict[type[e.WindlassError], tuple[int, str]] = {
     e.IllegalMove: (409, "invalid_request"),
     e.UnsupportedMediaType: (415, "invalid_request"),
     e.BodyTooLarge: (413, "invalid_request"),
+    e.RequestTimeout: (408, "invalid_request"),
+    e.TooManyConnections: (503, "too_many_connections"),
     e.HostNotAllowed: (403, "forbidden"),
     e.OriginNotAllowed: (403, "forbidden"),
     e.InvalidApiKey: (401, "invalid_request"),
