@@ -1,8 +1,9 @@
 """The house's plan, held by reading the code: which room may know which, who owns which package, how large things are.
 
+    masking
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence
-    callers fit limits tokens                                  values, and small parts that know no room
+    callers fit limits logs tokens                             values, and small parts that know no room
     names listening
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
@@ -36,8 +37,21 @@ import windlass
 ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
+    {"masking"},
     {"errors"},
-    {"codes", "settings", "manifest", "quantization", "ratelimit", "presence", "callers", "fit", "limits", "tokens"},
+    {
+        "codes",
+        "settings",
+        "manifest",
+        "quantization",
+        "ratelimit",
+        "presence",
+        "callers",
+        "fit",
+        "limits",
+        "logs",
+        "tokens",
+    },
     {"names", "listening"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
@@ -59,6 +73,8 @@ NARROW = {
     "quantization": {"errors"},
     "presence": {"errors"},
     "callers": {"errors"},
+    "errors": {"masking"},
+    "logs": {"masking"},
     "listening": {"errors", "callers"},
     "fit": {"errors"},
     "limits": {"errors"},
@@ -70,7 +86,7 @@ NARROW = {
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
-    "running": {"pull", "jobs", "transfer"},
+    "running": {"masking", "pull", "jobs", "transfer"},
     "space": {"errors", "pull", "jobs", "library"},
     "runner": {"errors", "limits", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
     "views": {"errors", "manifest", "pull", "jobs", "hub.offers"},

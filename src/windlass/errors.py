@@ -52,10 +52,12 @@ faces' business (`api/errors.py`, `cli/exits.py`).
 
 from typing import ClassVar
 
+from windlass.masking import mask
+
 
 def _plain(text: str) -> str:
-    """Without what a terminal would obey or JSON cannot carry: messages quote what hubs and people send."""
-    return "".join(char if char.isprintable() else "�" for char in text)
+    """Without secrets and what a terminal would obey or JSON cannot carry: messages quote what others send."""
+    return "".join(char if char.isprintable() else "�" for char in mask(text))
 
 
 class WindlassError(Exception):
@@ -64,8 +66,8 @@ class WindlassError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, *, hint: str | None = None, param: str | None = None) -> None:
-        super().__init__(message)
         self.message = _plain(message)
+        super().__init__(self.message)
         self.hint = _plain(hint) if hint else None
         self.param = param
 

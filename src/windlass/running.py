@@ -1,15 +1,19 @@
 """One pull that runs here: how far it is, what it has to say, and how it is told to end."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from windlass.jobs.job import Job
 from windlass.jobs.states import Phase
+from windlass.masking import mask
 from windlass.pull import Progress
 from windlass.transfer.meter import Speed
 from windlass.transfer.throttle import Lane
+
+_log = logging.getLogger(__name__)
 
 _LOGGED = 100  # lines that one pull has to say
 
@@ -64,7 +68,9 @@ class Running:
         for path, meter in self.progress.files.items():
             if meter.note and self._heard.get(path) != meter.note:
                 self._heard[path] = meter.note
-                self.log.append((at, f"{path}: {meter.note}"))
+                line = mask(f"{path}: {meter.note}")
+                self.log.append((at, line))
+                _log.info("%s: %s", self.job.id, line, extra={"job": self.job.id, "file": path})
 
     def end(self, then: Work = nothing) -> None:
         """Have it end, and `then` done when it has; what was to be done before stays so if nothing else is."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from windlass.errors import InvalidRequest
 
@@ -71,6 +71,12 @@ def _port(text: str | int) -> int:
     return port
 
 
+def _log_format(text: str) -> str:
+    if text not in {"text", "json"}:
+        raise ValueError("a log is text or json")
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What Windlass was told, resolved. `origin` maps each name to where its value came from."""
@@ -91,6 +97,7 @@ class Settings:
     hf_token: str | None = field(default=None, repr=False)
     api_token: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    log_format: Literal["text", "json"] = "text"
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -112,6 +119,7 @@ _TABLE: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "hf_token": (("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), str),
     "api_token": (("LM_API_TOKEN",), str),
     "ca_file": (("SSL_CERT_FILE",), str),
+    "log_format": (("WINDLASS_LOG_FORMAT",), _log_format),
 }
 _SECRET_OR_SHARED = {"home", "hf_token", "api_token", "ca_file"}  # not read from config.toml
 

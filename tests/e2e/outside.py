@@ -104,26 +104,36 @@ class Server:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.end()
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def _start(self) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            [sys.executable, "-m", "windlass", "serve", *self._arguments],
-            env=self._home.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with self.log.open("ab") as log:  # not a pipe, which nobody reads while it runs, and which fills up
+            process = subprocess.Popen(
+                [sys.executable, "-m", "windlass", "serve", *self._arguments],
+                env=self._home.environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert process.stdout is not None
-        assert process.stderr is not None
         line = process.stdout.readline()
         if not line.startswith("Listening on http://"):
-            _, said = process.communicate(timeout=PATIENCE)
-            raise AssertionError(f"windlass serve did not start: {said}")
+            process.stdout.close()
+            process.wait(PATIENCE)
+            raise AssertionError(f"windlass serve did not start: {self.said}")
         self.url = line.removeprefix("Listening on ").strip()
         return process
+
+    @property
+    def log(self) -> Path:
+        """The file that takes what it says on stderr."""
+        return self._home.root / "serve.log"
+
+    @property
+    def said(self) -> str:
+        """What it has said on stderr so far."""
+        return self.log.read_text(encoding="utf-8")
 
     def kill(self) -> None:
         """SIGKILL: no chance to tidy up."""

@@ -12,6 +12,7 @@ from windlass import __version__
 from windlass.cli import collector, exits
 from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
+from windlass.logs import speak_plainly
 from windlass.settings import Settings, load
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ def serve(
     limit_rate: Annotated[str | None, typer.Option(help="Bytes per second over all jobs: 20M, 1.5G.")] = None,
     cors: Annotated[list[str] | None, typer.Option(help="A page's origin that may use it: https://my.site")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let others in without a token.")] = False,
+    log_format: Annotated[str | None, typer.Option(help="What it does, on stderr: text or json.")] = None,
 ) -> None:
     """Run the server until SIGINT or SIGTERM.
 
@@ -63,7 +65,7 @@ def serve(
     """
     from windlass.cli.serve import serve as run
 
-    flags = {"host": host, "port": port, "models_dir": models_dir}
+    flags = {"host": host, "port": port, "models_dir": models_dir, "log_format": log_format}
     settings = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
     run(settings, cors or (), insecure=insecure)
 
@@ -318,6 +320,7 @@ def main() -> None:
 
 
 def _run() -> int:
+    speak_plainly()
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:

@@ -1,17 +1,22 @@
 """`windlass serve`: the server, until it is told to end."""
 
 import ipaddress
+import logging
 import os
 import socket
 import sys
 from collections.abc import Sequence
 
+from windlass import __version__
 from windlass.api.app import create_app
 from windlass.cli import collector
 from windlass.errors import InvalidRequest
 from windlass.listening import Listening
+from windlass.logs import keep_a_log
 from windlass.service import Service
 from windlass.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = False) -> None:
@@ -26,6 +31,7 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
         StateInUse: a server runs on this state already.
         InvalidRequest: the port cannot be had, or others could reach it and no token has been made.
     """
+    keep_a_log(settings.log_format)
     with Service(settings) as service:
         if not (insecure or _is_loopback(settings.host) or service.tokens.all()):
             raise InvalidRequest(
@@ -37,8 +43,10 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
         listening = Listening(app, settings.host, settings.port)
         service.presence.serve(listening.url)
         collector.carry_on()
+        _log.info("Windlass %s at %s; models in %s", __version__, listening.url, settings.models_dir)
         with listening:
             listening.until_ended()
+            _log.info("Asked to end; what runs is put down where it is")
             service.events.close()  # else those who follow them hold up the end
     if service.runner.alive:
         # A disk that does not answer holds its threads, and the interpreter would wait for them at its end. What was

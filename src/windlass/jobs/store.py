@@ -1,5 +1,6 @@
 """The jobs on disk. Each move is one guarded statement: it happens if the job is where the edge starts, or not."""
 
+import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Self
@@ -16,6 +17,8 @@ from windlass.jobs.migrate import migrate
 from windlass.jobs.schema import jobs, transitions
 from windlass.jobs.states import OPEN, OVER, RETRY, START, Edge, Phase, State
 from windlass.manifest import Manifest
+
+_log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 _AT_ONCE = 500  # manifests that are read by one statement
@@ -150,7 +153,9 @@ class Store:
             if not moved:
                 raise IllegalMove(f"Job {job_id} is {self._get(connection, job_id).state}: it cannot {edge.name}.")
             _note(connection, job_id, edge.name, self._clock(), note)
-            return self._get(connection, job_id)  # after the note, which tells that the manifest may be a new one
+            job = self._get(connection, job_id)  # after the note, which tells that the manifest may be a new one
+        _tell(job, edge.name, note)
+        return job
 
     def retry(self, job_id: str, manifest: Manifest) -> Job:
         """Queue a failed job again, with the manifest as it resolves now."""
@@ -218,7 +223,9 @@ class Store:
             _note(connection, str(values["id"]), "add", now, "was here already" if over else None)
             row = connection.execute(_LOOK.where(jobs.c.id == values["id"])).mappings().one()
         self._manifests.keep((row["id"], row["brought_by"]), manifest, len(text))
-        return _job(row, manifest)
+        job = _job(row, manifest)
+        _tell(job, "add", None)
+        return job
 
     def _get(self, connection: Connection, job_id: str) -> Job:
         for job in self._read(connection, _LOOK.where(jobs.c.id == job_id)):
@@ -271,6 +278,12 @@ def _changes(edge: Edge, now: float) -> dict[str, Any]:
 def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> None:
     in_turn(connection)  # who has seen a move's number has seen all moves before it
     connection.execute(sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note))
+
+
+def _tell(job: Job, edge: str, note: str | None) -> None:
+    """For the log, once it is true."""
+    facts = {"job": job.id, "model": job.manifest.id, "edge": edge, "state": job.state, "error_code": job.error_code}
+    _log.info("%s of %s: %s (%s)", job.id, job.manifest.id, edge, note or job.state, extra=facts)
 
 
 def _manifest(connection: Connection, job_id: str, text: str) -> Manifest:

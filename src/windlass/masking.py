@@ -1,0 +1,23 @@
+"""Secrets taken out of what people and logs are told: tokens, passwords, and the signatures of signed addresses.
+
+Every error's words go through here as it is made (`errors.py`), every line of a log as it is written (`logs.py`).
+Messages quote what hubs, proxies and people send, so no list of places where a secret may come from would be complete.
+"""
+
+import re
+
+_SIGNED = "signature|sig|token|credential|policy|secret|password|passwd|auth|api[-_]?key|key-pair-id|access[-_]?key"
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\b(sk-lm-[A-Za-z0-9]{1,8})[A-Za-z0-9]*:[A-Za-z0-9]+"), r"\1:…"),
+    (re.compile(r"\b(hf_|whsec_)[A-Za-z0-9+/=_-]{8,}"), r"\1…"),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9+/=._~:-]{6,}"), r"\1 …"),
+    (re.compile(r"(//)[^/\s@'\"]+@"), r"\1…@"),
+    (re.compile(rf"(?i)([?&;][^=&\s'\"]*(?:{_SIGNED})[^=&\s'\"]*=)[^&\s'\"]+"), r"\1…"),
+)
+
+
+def mask(text: str) -> str:
+    """The text without secrets; what looks like none stays as it is, and masking twice changes nothing more."""
+    for shape, instead in _SHAPES:
+        text = shape.sub(instead, text)
+    return text
