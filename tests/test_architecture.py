@@ -9,8 +9,8 @@
     pull
     running space
     runner views
-    plan folder rules events records
-    admission
+    plan folder rules events records webhooks
+    admission news
     service
     api   web   client   share                                 faces that never import one another
     cli                                                        the face that starts the others
@@ -57,8 +57,8 @@ LAYERS = (
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
-    {"plan", "folder", "rules", "events", "records"},
-    {"admission"},
+    {"plan", "folder", "rules", "events", "records", "webhooks"},
+    {"admission", "news"},
     {"service"},
     {"api", "web", "client", "share"},
     {"cli"},
@@ -93,6 +93,8 @@ NARROW = {
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
     "events": {"errors"},
+    "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
+    "news": {"jobs"},
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
@@ -124,7 +126,7 @@ OWNERS = {
     "pycurl": {"transfer"},
     "certifi": {"transfer"},
     "xxhash": {"transfer", "library"},
-    "httpx2": {"hub", "client"},
+    "httpx2": {"hub", "client", "webhooks"},
     "huggingface_hub": {"hub", "service"},
     "yaml": {"hub", "share"},
     "sqlalchemy": {"jobs"},

@@ -31,6 +31,9 @@ SOURCES: list[tuple[str, tuple[str, ...], tuple[str, ...], tuple[Any, ...]]] = [
     ("min_free", ("WINDLASS_MIN_FREE",), ("0", "2G", "512KiB"), (0, 2_000_000_000, 512 * 1024)),
     ("database_url", ("WINDLASS_DATABASE_URL",), ("sqlite:///a", "sqlite:///b", "sqlite:///c"),
      ("sqlite:///a", "sqlite:///b", "sqlite:///c")),
+    ("webhooks", ("WINDLASS_WEBHOOKS",), ("http://a", "http://b  https://c/d", "http://e"),
+     (("http://a",), ("http://b", "https://c/d"), ("http://e",))),
+    ("log_format", ("WINDLASS_LOG_FORMAT",), ("json", "text", "json"), ("json", "text", "json")),
     ("models_dir", ("WINDLASS_MODELS_DIR",), ("/a", "/b", "/c"), (Path("/a"), Path("/b"), Path("/c"))),
     ("lmstudio_home", ("WINDLASS_LMSTUDIO_HOME",), ("/a", "/b", "/c"), (Path("/a"), Path("/b"), Path("/c"))),
 ]  # fmt: skip
@@ -39,6 +42,7 @@ OUTSIDE: list[tuple[str, tuple[str, ...]]] = [
     ("hf_token", ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")),
     ("api_token", ("LM_API_TOKEN",)),
     ("ca_file", ("SSL_CERT_FILE",)),
+    ("webhook_secret", ("WINDLASS_WEBHOOK_SECRET",)),
 ]
 DEFAULTS = {
     "host": "127.0.0.1",
@@ -53,6 +57,9 @@ DEFAULTS = {
     "hf_token": None,
     "api_token": None,
     "ca_file": None,
+    "webhooks": (),
+    "webhook_secret": None,
+    "log_format": "text",
 }
 
 

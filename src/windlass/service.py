@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -17,11 +17,12 @@ from windlass.fit import Memory, largest, memory_here
 from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, OPEN, PAUSE, State
+from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
 from windlass.limits import Limits
 from windlass.manifest import Format
+from windlass.news import News
 from windlass.presence import Presence
 from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of
 from windlass.rules import Rules
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from windlass.runner import Runner
     from windlass.space import Reserve
     from windlass.transfer.target import Tools
+    from windlass.webhooks import Webhooks
 
 # What a job may be given, as the database holds it.
 _RANGES = {"priority": range(-(2**31), 2**31), "limit_rate": range(1, 2**63)}
@@ -114,7 +116,27 @@ class Service:
     @cached_property
     def events(self) -> Events:
         """What happens to jobs, for those who follow it."""
-        return self._opened.enter_context(closing(Events(_Told(self))))
+        return self._opened.enter_context(closing(Events(self._news)))
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Those who are told when a job completes or fails, once they are started.
+
+        Raises:
+            InvalidRequest: the secret is none.
+            StateFailure: there is none and none can be kept, or where they have been told up to cannot be read.
+        """
+        from windlass.webhooks import Webhooks, kept_secret, key_of
+
+        settings = self.settings
+        secret = settings.webhook_secret or (kept_secret(settings.home / "webhook-secret") if settings.webhooks else "")
+        key = key_of(secret) if settings.webhooks else b""
+        webhooks = Webhooks(settings.webhooks, key, self._news, settings.home / "webhooks")
+        return self._opened.enter_context(closing(webhooks))
+
+    @cached_property
+    def _news(self) -> News:
+        return News(self.store, lambda job_id: job_row(self.job(job_id)))
 
     # Models
 
@@ -345,28 +367,6 @@ class Service:
         from windlass.transfer.wire import Wire
 
         return Wire(authorities(self.settings.ca_file), proxy_for, Patience())
-
-
-class _Told:
-    """The `Source` of events: the jobs of a service."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def last_move(self) -> int:
-        return self._service.store.last_move()
-
-    def moved_since(self, number: int) -> Iterable[str]:
-        return self._service.store.moved_since(number)
-
-    def running(self) -> Iterable[str]:
-        return self._service.store.ids({State.RUNNING})
-
-    def open(self) -> Iterable[str]:
-        return self._service.store.ids(OPEN - {State.FAILED})
-
-    def show(self, job_id: str) -> dict[str, Any]:
-        return job_row(self._service.job(job_id))
 
 
 def _may_be(name: str, value: object) -> bool:

@@ -51,6 +51,11 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
+def _addresses(text: str) -> tuple[str, ...]:
+    """Several, with spaces between them."""
+    return tuple(_address(one) for one in text.split())
+
+
 def _catalog(text: str) -> str:
     """An HTTP address, or a folder of `owner/name/model.yaml` (as a path or a file: address)."""
     text = text.removeprefix("file://")
@@ -98,6 +103,8 @@ class Settings:
     api_token: str | None = field(default=None, repr=False)
     ca_file: str | None = None
     log_format: Literal["text", "json"] = "text"
+    webhooks: tuple[str, ...] = field(default=(), repr=False)  # with many services the path is the secret
+    webhook_secret: str | None = field(default=None, repr=False)
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -119,9 +126,11 @@ _TABLE: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "hf_token": (("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), str),
     "api_token": (("LM_API_TOKEN",), str),
     "ca_file": (("SSL_CERT_FILE",), str),
+    "webhooks": (("WINDLASS_WEBHOOKS",), _addresses),
+    "webhook_secret": (("WINDLASS_WEBHOOK_SECRET",), str),
     "log_format": (("WINDLASS_LOG_FORMAT",), _log_format),
 }
-_SECRET_OR_SHARED = {"home", "hf_token", "api_token", "ca_file"}  # not read from config.toml
+_SECRET_OR_SHARED = {"home", "hf_token", "api_token", "ca_file", "webhook_secret"}  # not read from config.toml
 
 
 def load(

@@ -14,6 +14,7 @@ Every answer passes through `Hub.misbehave`'s rules just before it is sent. A ru
     artifact page picks yaml           the catalog
 """
 
+import hashlib
 import html
 import itertools
 import math
@@ -178,6 +179,11 @@ class Hub:
             for address in self._addresses.values():
                 address.uses = 0
 
+    @property
+    def signatures(self) -> list[str]:
+        """What signed the addresses given out so far: secrets, for whoever has one may fetch."""
+        return list(self._addresses)
+
     # What happened
 
     @property
@@ -313,7 +319,7 @@ class Hub:
 
     def _sign(self, request: Request, file: File) -> str:
         with self._lock:
-            signature = f"{next(self._serials):08x}"
+            signature = hashlib.sha256(b"%d" % next(self._serials)).hexdigest()[:20]
             self._addresses[signature] = Address(request, file, self.address_uses)
         return f"{self.cdn.url}/repos/{file.xet_hash}?X-Amz-Expires=3600&Signature={signature}"
 

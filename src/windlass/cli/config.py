@@ -8,7 +8,7 @@ from typing import Any
 
 from windlass.settings import Settings
 
-_SECRET = {"hf_token", "api_token"}
+_SECRET = {"hf_token", "api_token", "webhooks", "webhook_secret"}
 
 
 def show_settings(settings: Settings, *, as_json: bool) -> None:

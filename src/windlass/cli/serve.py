@@ -42,6 +42,7 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
         app = create_app(service, hosts=(settings.host,), origins=origins)
         listening = Listening(app, settings.host, settings.port)
         service.presence.serve(listening.url)
+        service.webhooks.start()
         collector.carry_on()
         _log.info("Windlass %s at %s; models in %s", __version__, listening.url, settings.models_dir)
         with listening:

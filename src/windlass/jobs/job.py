@@ -1,9 +1,19 @@
 """A job as the store keeps it."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from windlass.jobs.states import Phase, State, Status, status_of
 from windlass.manifest import Manifest
+
+
+class End(NamedTuple):
+    """How a job ended: the number of the move that did it, whether it is completed or failed, and when (Unix time)."""
+
+    number: int
+    job_id: str
+    state: State
+    at: float
 
 
 @dataclass(frozen=True, slots=True)

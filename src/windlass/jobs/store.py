@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 
 from windlass.errors import IllegalMove, JobNotFound, WindlassError
 from windlass.jobs.engine import check, in_turn, is_reading, open_engine, reader_of, unreadable
-from windlass.jobs.job import Job
+from windlass.jobs.job import End, Job
 from windlass.jobs.manifests import Manifests
 from windlass.jobs.migrate import migrate
 from windlass.jobs.schema import jobs, transitions
-from windlass.jobs.states import OPEN, OVER, RETRY, START, Edge, Phase, State
+from windlass.jobs.states import EDGES, OPEN, OVER, RETRY, START, Edge, Phase, State
 from windlass.manifest import Manifest
 
 _log = logging.getLogger(__name__)
@@ -116,6 +116,13 @@ class Store:
         with self._reader.connect() as connection:
             found = connection.execute(query.order_by(last.desc()).limit(limit)).scalars().all()
         return list(reversed(found))
+
+    def next_end(self, after: int) -> End | None:
+        """The first move after that one that completed or failed a job."""
+        query = sa.select(transitions).where(transitions.c.number > after, transitions.c.edge.in_(_ENDS))
+        with self._reader.connect() as connection:
+            row = connection.execute(query.order_by(transitions.c.number).limit(1)).one_or_none()
+        return End(row.number, row.job, _ENDS[row.edge], row.at) if row else None
 
     def ids(self, states: Collection[State], limit: int = 1000) -> list[str]:
         """Ids of the newest jobs in any of these states, oldest first."""
@@ -252,6 +259,8 @@ class Store:
                     self._manifests.keep((job_id, brought_by[job_id]), manifest, len(text))
                 yield job_id, manifest
 
+
+_ENDS = {edge.name: edge.target for edge in EDGES if edge.target in {State.COMPLETED, State.FAILED}}
 
 # A job without its manifest, which is long and seldom new: `brought_by` tells whether it is.
 _BROUGHT_BY = sa.select(sa.func.max(transitions.c.number)).where(
