@@ -34,8 +34,9 @@ bench: .make/test-ready ## windlass against curl, aria2c and hf: writes benchmar
 	sh scripts/system-packages bench
 	$(BIN)/python -m benchmarks
 
-docs: .make/test-ready ## write the pages that are made from the code (docs/errors.md); `make unit` fails when they are stale
+docs: .make/test-ready ## write what is made from the code (docs/errors.md, docs/jobs.md); `make unit` fails when it is stale
 	$(BIN)/python scripts/error_page.py
+	$(BIN)/python scripts/state_diagram.py
 
 format: .make/test-ready ## put the code into shape
 	$(BIN)/ruff check --fix .

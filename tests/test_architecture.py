@@ -89,7 +89,7 @@ NARROW = {
     "running": {"masking", "pull", "jobs", "transfer"},
     "space": {"errors", "pull", "jobs", "library"},
     "runner": {"errors", "limits", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
-    "views": {"errors", "manifest", "pull", "jobs", "hub.offers"},
+    "views": {"errors", "manifest", "pull", "running", "jobs", "hub.offers"},
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
     "events": {"errors"},
@@ -111,6 +111,7 @@ NARROW = {
         "hub.offers",
         "events",
         "tokens",
+        "transfer.source",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

@@ -214,7 +214,8 @@ def test_details_show_each_file() -> None:
     """Where it goes, what it must hash to, and what its connections do right now."""
     now = progress()
     meter = next(iter(now.files.values()))
-    meter.checked, meter.connections, meter.retries, meter.note = 900, 3, 2, "the source sent no bytes"
+    meter.checked, meter.connections, meter.note = 900, 3, "the source sent no bytes"
+    meter.causes["stalled"] = 2
     body = job_detail(JobView(replace(JOB, limit_rate=5000, priority=2), now, 500.0, CREATED, Path("/models/m")))
     assert body["model"] == "qwen/qwen3-4b-2507"
     assert (body["limit_rate"], body["priority"]) == (5000, 2)

@@ -139,7 +139,8 @@ class Runner:
 
     def totals(self) -> Totals:
         """What all pulls have done here since the start; the connections are those of this moment."""
-        totals = replace(self._ended, connections=0)
+        ended = self._ended
+        totals = replace(ended, connections=0, sources=ended.sources.copy(), causes=ended.causes.copy())
         for running in list(self._running.values()):
             totals.add(running.progress)
         return totals

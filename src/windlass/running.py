@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -28,17 +28,19 @@ def nothing() -> None:
 class Totals:
     """What all pulls of this process have done so far; see `Meter`."""
 
-    fetched: int = 0
     thrown_away: int = 0
-    retries: int = 0
+    mismatches: int = 0
     connections: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
 
     def add(self, progress: Progress) -> None:
         """Count a pull's files, too."""
         for meter in progress.files.values():
-            self.fetched += meter.fetched
             self.thrown_away += meter.thrown_away
-            self.retries += meter.retries
+            self.mismatches += meter.mismatches
+            self.sources.update(meter.sources)
+            self.causes.update(meter.causes)
             self.connections += meter.connections
 
 

@@ -284,13 +284,10 @@ class Service:
 
     def measures(self) -> Measures:
         """What a monitor wants to know."""
-        totals = self.runner.totals()
         return Measures(
             jobs=self.store.counts(),
-            fetched=totals.fetched,
-            thrown_away=totals.thrown_away,
-            retries=totals.retries,
-            connections=totals.connections,
+            totals=self.runner.totals(),
+            webhooks=self.webhooks.counts,
             readers=self.events.readers,
             free=self.folder.free(),
             promised=self._promised(""),

@@ -11,6 +11,7 @@ from windlass.jobs.job import Job
 from windlass.jobs.states import Phase, State
 from windlass.manifest import Manifest
 from windlass.pull import Progress
+from windlass.running import Totals
 
 if TYPE_CHECKING:
     from windlass.hub.offers import Offer, Page
@@ -55,10 +56,8 @@ class Measures:
 
     Attributes:
         jobs: how many are in each state.
-        fetched: bytes that came over the network.
-        thrown_away: those of them that were wrong.
-        retries: exchanges that were tried again.
-        connections: open ones, now.
+        totals: what pulls have done here.
+        webhooks: messages to webhooks, by what became of a try.
         readers: who follow events, now.
         free: bytes on the disk of the models.
         promised: bytes that active jobs still want.
@@ -66,10 +65,8 @@ class Measures:
     """
 
     jobs: Mapping[State, int]
-    fetched: int
-    thrown_away: int
-    retries: int
-    connections: int
+    totals: Totals
+    webhooks: Mapping[Any, int]
     readers: int
     free: int
     promised: int

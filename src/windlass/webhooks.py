@@ -15,10 +15,11 @@ import random
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
 from windlass.errors import InvalidRequest, StateFailure, WindlassError
@@ -54,6 +55,7 @@ class Source(Protocol):
 
 
 Verdict = Literal["told", "again", "over"]
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 def judge(status: int | None, refusals: int, age: float) -> Verdict:
@@ -129,6 +131,7 @@ class Receiver:
         self._failures = 0
         self._refusals = 0
         self._place = self._read()
+        self.counts: Counter[Verdict] = Counter()
 
     def step(self, now: float, chance: float) -> float:
         """Tell the next end, if there is one; seconds until there is something to do again.
@@ -143,6 +146,7 @@ class Receiver:
         refused = status is not None and status < 500
         self._failures, self._refusals = self._failures + 1, self._refusals + refused
         verdict = judge(status, self._refusals, now - end.at)
+        self.counts[verdict] += 1
         if verdict == "again":
             return wait(self._failures, chance)
         if verdict == "over":
@@ -205,6 +209,11 @@ class Webhooks:
         self._receivers = [Receiver(url, key, source, folder / _short(url)) for url in urls]
         self._chance = random.random
         self._closed = threading.Event()
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many tries there were, by what became of them."""
+        return {verdict: sum(receiver.counts[verdict] for receiver in self._receivers) for verdict in VERDICTS}
 
     def start(self) -> None:
         """Begin."""

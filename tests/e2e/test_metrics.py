@@ -24,14 +24,15 @@ def test_what_has_been_done_is_counted(hub: Hub, tmp_path: Path) -> None:
     hub.misbehave("cdn", faults.rst(after=1000))
     with Server(Home(tmp_path, hub.url)) as server:
         before = numbers(server)
-        assert before["windlass_jobs/completed"] == before["windlass_fetched_bytes_total"] == 0
+        assert before["windlass_jobs/completed"] == before["windlass_retries_total/stalled"] == 0
         assert before["windlass_disk_free_bytes"] > 0
         server.ask("PUT", "/api/windlass/v1/limits", {"limit_rate": 50_000_000})
         server.finished(server.download(f"{hub.url}/acme/Thing-GGUF")["job_id"])
         after = numbers(server)
     assert after["windlass_jobs/completed"] == 1
-    assert after["windlass_fetched_bytes_total"] >= len(content)
-    assert after["windlass_retries_total"] >= 1
+    assert after["windlass_fetched_bytes_total/127.0.0.1"] >= len(content)
+    assert after["windlass_retries_total/broken"] >= 1
+    assert after["windlass_checksum_failures_total"] == after["windlass_webhooks_total/told"] == 0
     assert after["windlass_wrong_bytes_total"] == after["windlass_connections"] == after["windlass_event_readers"] == 0
     assert after["windlass_limit_rate_bytes"] == 50_000_000
     assert after["windlass_disk_promised_bytes"] == 0

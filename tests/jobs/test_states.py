@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from sample import numbered
+from scripts import state_diagram
 from windlass.errors import IllegalMove, JobNotFound
 from windlass.jobs import states
 from windlass.jobs.states import EDGES, OPEN, OVER, Edge, Phase, State
@@ -29,9 +30,9 @@ WAYS: dict[State, tuple[Edge, ...]] = {
 
 
 @pytest.fixture
-def store() -> Iterator[Store]:
+def store(url: str) -> Iterator[Store]:
     clock = itertools.count(1000)
-    with Store("sqlite://", lambda: float(next(clock))) as store:
+    with Store(url, lambda: float(next(clock))) as store:
         yield store
 
 
@@ -206,3 +207,10 @@ def test_a_store_in_a_file_keeps_the_walk(tmp_path: Path) -> None:
     assert [edge for _, edge, _ in before[State.FAILED][1]] == ["add", "start", "fail"]
     times = [at for at, _, _ in before[State.FAILED][1]]
     assert times == sorted(times)
+
+
+def test_the_page_has_the_table() -> None:
+    """`make docs` writes it; who changes the table runs that."""
+    page = state_diagram.PAGE.read_text(encoding="utf-8")
+    assert page == state_diagram.written(page), "run: make docs"
+    assert "    waiting --> queued: proceed\n" in page

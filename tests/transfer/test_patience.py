@@ -4,8 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from windlass.errors import ModelGated
 from windlass.transfer.meter import Speed
+from windlass.transfer.network import Cause
 from windlass.transfer.retry import LONGEST, Persistence, backoff, give_up
+from windlass.transfer.source import KINDS, Trouble
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
@@ -22,6 +25,21 @@ def test_backoff_is_full_jitter_within_bounds(failures: int, chance: float) -> N
 def test_giving_up_needs_both(failures: int, seconds: float, over: bool) -> None:
     """Enough failures in a row, and enough time without progress."""
     assert give_up(failures, seconds, Persistence()) is over
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (Trouble("x"), "answer"),
+        (Trouble("x", limited=True, wait=5.0), "rate_limited"),
+        (Trouble("x", refusal=ModelGated("x")), "refused"),
+        *((Trouble("x", cause=cause), cause.value) for cause in Cause),
+    ],
+)
+def test_trouble_is_counted_by_its_kind(trouble: Trouble, kind: str) -> None:
+    """One word each, of a closed set."""
+    assert trouble.kind == kind
+    assert kind in KINDS
 
 
 def test_a_speed_is_the_mean_of_the_last_seconds() -> None:

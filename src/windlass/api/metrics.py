@@ -1,13 +1,14 @@
 """Numbers for a monitor, as Prometheus reads them (https://prometheus.io/docs/instrumenting/exposition_formats/)."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from windlass import __version__
 from windlass.api.lmstudio import Behind
+from windlass.transfer.source import KINDS
 from windlass.views import Measures
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class _Text(Response):
 
 @router.get("/metrics", response_class=_Text)
 def metrics(service: Behind) -> _Text:
-    """Numbers for a monitor: jobs by state, bytes, retries, connections, readers, the disk."""
+    """Numbers for a monitor: jobs by state, bytes by source, retries by cause, webhooks, readers, the disk."""
     from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
     return _Text(generate_latest(_Collected(service.measures())), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -38,20 +39,47 @@ class _Collected:
 
     def collect(self) -> "Iterator[Metric]":
         """Each metric with its value."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        measures, totals = self._measures, self._measures.totals
+        yield _gauges("build_info", "The version that runs.", "version", {__version__: 1})
+        yield _gauges("jobs", "Jobs by state.", "state", measures.jobs)
+        yield _counters("fetched_bytes", "Bytes from the network, by who sent them.", "source", totals.sources)
+        causes = dict.fromkeys(KINDS, 0) | totals.causes
+        yield _counters("retries", "Exchanges that were tried again, by why.", "cause", causes)
+        yield _counter("checksum_failures", "Times that bytes were found wrong.", totals.mismatches)
+        yield _counter("wrong_bytes", "Bytes that were found wrong.", totals.thrown_away)
+        yield _counters("webhooks", "Tries to tell webhooks, by what became of them.", "outcome", measures.webhooks)
+        yield _gauge("connections", "Open connections to sources.", totals.connections)
+        yield _gauge("event_readers", "Who follow events.", measures.readers)
+        yield _gauge("disk_free_bytes", "Free on the disk of the models.", measures.free)
+        yield _gauge("disk_promised_bytes", "Still wanted by jobs.", measures.promised)
+        yield _gauge("limit_rate_bytes", "Over all jobs; 0 for none.", measures.limit_rate)
 
-        measures = self._measures
-        about = GaugeMetricFamily("windlass_build_info", "The version that runs.", labels=["version"])
-        about.add_metric([__version__], 1)
-        jobs = GaugeMetricFamily("windlass_jobs", "Jobs by state.", labels=["state"])
-        for state, count in measures.jobs.items():
-            jobs.add_metric([state], count)
-        yield from (about, jobs)
-        yield CounterMetricFamily("windlass_fetched_bytes", "Bytes from the network.", value=measures.fetched)
-        yield CounterMetricFamily("windlass_wrong_bytes", "Bytes that were wrong.", value=measures.thrown_away)
-        yield CounterMetricFamily("windlass_retries", "Exchanges that were tried again.", value=measures.retries)
-        yield GaugeMetricFamily("windlass_connections", "Open connections.", value=measures.connections)
-        yield GaugeMetricFamily("windlass_event_readers", "Who follow events.", value=measures.readers)
-        yield GaugeMetricFamily("windlass_disk_free_bytes", "Free on the disk of the models.", value=measures.free)
-        yield GaugeMetricFamily("windlass_disk_promised_bytes", "Still wanted by jobs.", value=measures.promised)
-        yield GaugeMetricFamily("windlass_limit_rate_bytes", "Over all jobs; 0 for none.", value=measures.limit_rate)
+
+def _gauge(name: str, what: str, value: float) -> "Metric":
+    from prometheus_client.core import GaugeMetricFamily
+
+    return GaugeMetricFamily(f"windlass_{name}", what, value=value)
+
+
+def _counter(name: str, what: str, value: float) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily
+
+    return CounterMetricFamily(f"windlass_{name}", what, value=value)
+
+
+def _gauges(name: str, what: str, label: str, values: Mapping[Any, float]) -> "Metric":
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(f"windlass_{name}", what, labels=[label])
+    for word, value in values.items():
+        family.add_metric([word], value)
+    return family
+
+
+def _counters(name: str, what: str, label: str, values: Mapping[Any, float]) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(f"windlass_{name}", what, labels=[label])
+    for word, value in values.items():
+        family.add_metric([word], value)
+    return family

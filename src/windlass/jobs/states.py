@@ -37,29 +37,32 @@ class Phase(StrEnum):
 
 
 class Edge(NamedTuple):
-    """A move: from any of `sources` to `target`."""
+    """A move: from any of `sources` to `target`; `when` is for people, and stands in docs/jobs.md."""
 
     name: str
     sources: frozenset[State]
     target: State
+    when: str
 
 
-def _edge(name: str, sources: str, target: State) -> Edge:
-    return Edge(name, frozenset(State(source) for source in sources.split()), target)
+def _edge(name: str, sources: str, target: State, when: str) -> Edge:
+    return Edge(name, frozenset(State(source) for source in sources.split()), target, when)
 
 
-START = _edge("start", "queued", State.RUNNING)
-FINISH = _edge("finish", "running", State.COMPLETED)
-FAIL = _edge("fail", "running", State.FAILED)
-PAUSE = _edge("pause", "queued running waiting", State.PAUSED)
-RESUME = _edge("resume", "paused waiting", State.QUEUED)
-RETRY = _edge("retry", "failed", State.QUEUED)
-CANCEL = _edge("cancel", "queued running paused waiting failed", State.CANCELLED)
-YIELD = _edge("yield", "running", State.QUEUED)  # its process ends, or ended: another may go on with it
-WAIT = _edge("wait", "running", State.WAITING)  # the disk has no room
-PROCEED = _edge("proceed", "waiting", State.QUEUED)  # it has again
-EXPIRE = _edge("expire", "waiting", State.FAILED)  # nobody made any for a day
-FOUND = _edge("found", "queued paused waiting failed", State.COMPLETED)  # the files came by another way
+START = _edge("start", "queued", State.RUNNING, "its turn has come")
+FINISH = _edge("finish", "running", State.COMPLETED, "all its files are whole and in their place")
+FAIL = _edge("fail", "running", State.FAILED, "it cannot go on; `error_code` says why")
+PAUSE = _edge("pause", "queued running waiting", State.PAUSED, "a person pauses it")
+RESUME = _edge("resume", "paused waiting", State.QUEUED, "a person resumes it, or asks for the model again")
+RETRY = _edge("retry", "failed", State.QUEUED, "a person resumes it, or asks for the model again")
+CANCEL = _edge("cancel", "queued running paused waiting failed", State.CANCELLED, "a person cancels it")
+YIELD = _edge(
+    "yield", "running", State.QUEUED, "its process ends or has ended, or `max_jobs` was lowered: another may go on"
+)
+WAIT = _edge("wait", "running", State.WAITING, "the disk has no room")
+PROCEED = _edge("proceed", "waiting", State.QUEUED, "the disk has room again")
+EXPIRE = _edge("expire", "waiting", State.FAILED, "nobody has made room for a day")
+FOUND = _edge("found", "queued paused waiting failed", State.COMPLETED, "the files came by another way")
 
 EDGES = (START, FINISH, FAIL, PAUSE, RESUME, RETRY, CANCEL, YIELD, WAIT, PROCEED, EXPIRE, FOUND)
 

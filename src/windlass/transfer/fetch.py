@@ -204,8 +204,7 @@ class _Fetch:
             await self._source.peace()
             trouble = await self._exchange(segment)
             if trouble is not None:
-                self._meter.retries += 1
-                self._meter.note = trouble.reason
+                self._meter.failed(trouble.kind, trouble.reason)
                 if self._others_are_well():
                     self._crew_size.withdraw(len(self._crew), _now())
                     return
@@ -266,7 +265,7 @@ class _Fetch:
 
     def came(self, size: int) -> None:
         """Account for bytes from the network."""
-        self._meter.fetched += size
+        self._meter.came(size, self._source.host)
         self._unsynced += size
 
     def another(self, finished: Segment) -> Segment | None:
@@ -326,9 +325,8 @@ class _Fetch:
         self._meter.checked = 0
 
     def _throw_away(self, size: int, why: str) -> None:
-        self._meter.thrown_away += size
+        self._meter.was_wrong(size, why)
         self._meter.kept = self._partial.ledger.received
-        self._meter.note = why
 
 
 def _now() -> float:

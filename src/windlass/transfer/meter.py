@@ -1,6 +1,6 @@
 """What a running transfer shows of itself: plain numbers that the transfer turns and anyone may read at any time."""
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 _WINDOW = 8.0  # seconds that a speed is the mean of: long enough to be calm, short enough to be true
@@ -16,8 +16,10 @@ class Meter:
         checked: bytes from the front that the digest has taken in.
         fetched: bytes that came over the network, thrown away ones included.
         connections: connections open right now.
-        retries: exchanges that ended badly and were tried again.
+        sources: those bytes by the host that sent them.
+        causes: exchanges that ended badly and were tried again, by why.
         thrown_away: bytes that had come and were wrong.
+        mismatches: how often that was found.
         note: the last thing worth telling, empty for nothing.
     """
 
@@ -26,9 +28,32 @@ class Meter:
     checked: int = 0
     fetched: int = 0
     connections: int = 0
-    retries: int = 0
+    sources: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
     thrown_away: int = 0
+    mismatches: int = 0
     note: str = ""
+
+    @property
+    def retries(self) -> int:
+        """Exchanges that ended badly and were tried again."""
+        return self.causes.total()
+
+    def came(self, size: int, host: str) -> None:
+        """Account for bytes from the network."""
+        self.fetched += size
+        self.sources[host] += size
+
+    def failed(self, cause: str, why: str) -> None:
+        """Account for an exchange that is to be tried again."""
+        self.causes[cause] += 1
+        self.note = why
+
+    def was_wrong(self, size: int, why: str) -> None:
+        """Account for bytes that are thrown away."""
+        self.thrown_away += size
+        self.mismatches += 1
+        self.note = why
 
 
 @dataclass(slots=True)

@@ -25,6 +25,11 @@ class Address:
     trusted: bool = True
     hops: int = 0
 
+    @property
+    def host(self) -> str:
+        """The host's name."""
+        return urlsplit(self.url).hostname or ""
+
 
 def next_address(origin: Address, current: Address, location: str, *, private: bool) -> Address:
     """Where a redirect leads, if it may be followed.

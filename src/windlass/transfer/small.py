@@ -62,8 +62,7 @@ async def _bring_in(place: "_Place", tools: Tools, meter: Meter, gate: Gate) -> 
         digest, seal = await in_thread(tools.threads, place.keep, content)
         if seal:
             return seal
-        meter.thrown_away += target.size
-        meter.note = "the file did not hash to what the listing says"
+        meter.was_wrong(target.size, "the file did not hash to what the listing says")
     raise mismatch(target.name, digest, target.digest)
 
 
@@ -75,8 +74,7 @@ async def _receive(target: Target, tools: Tools, meter: Meter, gate: Gate) -> by
         trouble = await _exchange(source, intake, meter)
         if trouble is None:
             continue
-        meter.retries += 1
-        meter.note = trouble.reason
+        meter.failed(trouble.kind, trouble.reason)
         if trouble.limited:
             gate.narrow()
         await source.endure(trouble)
@@ -129,7 +127,7 @@ class Intake:
         if held_back:
             return held_back
         self.allowance.take(len(data))
-        self._meter.fetched += len(data)
+        self._meter.came(len(data), self._source.host)
         too_many = len(data) > self.missing
         self.content += data[: self.missing]
         if too_many:

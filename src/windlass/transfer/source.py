@@ -14,6 +14,7 @@ from windlass.transfer.run import Enough, Unwelcome
 from windlass.transfer.target import Target, Tools
 
 _UNREACHABLE = (Cause.DNS, Cause.CONNECT, Cause.SILENT)
+KINDS = ("answer", "refused", "rate_limited", *(str(cause) for cause in Cause))  # of trouble
 _ASLEEP = 300.0  # seconds between two failures that only a machine explains that was asleep
 
 
@@ -45,6 +46,13 @@ class Trouble:
     refusal: WindlassError | None = None
     begun_at: float = math.inf
 
+    @property
+    def kind(self) -> str:
+        """One word for those who count: one of `KINDS`."""
+        if self.limited:
+            return "rate_limited"
+        return str(self.cause) if self.cause else "refused" if self.refusal else "answer"
+
 
 class Source:
     """Where one file comes from.
@@ -52,11 +60,13 @@ class Source:
     Attributes:
         met: whether it has let us in yet.
         ranges: whether its last good reply was a range (206), or the whole file (200).
+        host: who was asked last.
     """
 
     def __init__(self, target: Target, tools: Tools) -> None:
         self.met = False
         self.ranges = True
+        self.host = ""
         self._tools = tools
         self._origin = Address(target.url, target.headers)
         self._address = self._origin
@@ -167,6 +177,7 @@ class Source:
         return trouble
 
     async def _request(self, run: Asker, address: Address) -> None:
+        self.host = address.host
         asked = run.ask(redirected=address.redirected)
         how = {"trusted": address.trusted, "shared": run.shared, "fresh": self._fresh}
         await self._tools.network(Request(address.url, asked.first, asked.last, address.headers, **how), run)
