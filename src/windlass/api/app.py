@@ -3,15 +3,18 @@
 from collections.abc import Collection
 
 from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from windlass import __version__
-from windlass.api import errors, lmstudio, metrics, own, stream
+from windlass.api import errors, lmstudio, metrics, own, reference, schemas, stream
 from windlass.api.guard import Guard, Trust
 from windlass.errors import UnknownEndpoint, WindlassError
 from windlass.service import Service
+
+_ROUTERS = (lmstudio.router, own.router, stream.router, metrics.router, reference.router)
 
 
 def create_app(service: Service, hosts: Collection[str] = (), origins: Collection[str] = ()) -> FastAPI:
@@ -22,12 +25,17 @@ def create_app(service: Service, hosts: Collection[str] = (), origins: Collectio
         hosts: names that we are known by.
         origins: pages of other sites that may use it (CORS).
     """
-    app = FastAPI(title="Windlass", version=__version__, redirect_slashes=False)
+    app = FastAPI(
+        title="Windlass",
+        version=__version__,
+        redirect_slashes=False,
+        docs_url=None,  # its pages fetch their scripts from elsewhere
+        redoc_url=None,
+        responses=schemas.errors(400, 401, 403, 408, 500, 503),
+    )
     app.state.service = service
-    app.include_router(lmstudio.router)
-    app.include_router(own.router)
-    app.include_router(stream.router)
-    app.include_router(metrics.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.add_exception_handler(WindlassError, _windlass_error)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _bug)
@@ -47,8 +55,15 @@ def _unknown(request: Request, error: Exception) -> Response:
     message = f"There is no {request.method} {request.url.path} here; GET /docs shows what there is."
     response = errors.answer(UnknownEndpoint(message))
     response.status_code = error.status_code  # 405 where the path is right and the method is not
-    response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(_methods_at(request.url.path))
     return response
+
+
+def _methods_at(path: str) -> list[str]:
+    """All that may be done there; what Starlette says of it is that of the first route alone."""
+    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    return sorted({method for route in routes if route.path_regex.match(path) for method in route.methods or ()})
 
 
 def _bug(_request: Request, error: Exception) -> JSONResponse:

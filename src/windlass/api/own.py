@@ -20,7 +20,7 @@ from windlass.views import job_detail, job_row, search_body
 router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
 
 
-@router.get("/health", response_model=schemas.AnyObject)
+@router.get("/health", response_model=schemas.Health)
 def health(service: Behind) -> JSONResponse:
     """Whether the server is well, in one line."""
     return JSONResponse({"status": "ok", "version": __version__, **service.health()})
@@ -57,25 +57,25 @@ def jobs(request: Request, service: Behind) -> JSONResponse:
     return JSONResponse({"jobs": [job_row(view) for view in page], **more})
 
 
-@router.get("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404))
+@router.get("/jobs/{job_id}", response_model=schemas.JobDetail, responses=schemas.errors(404))
 def job(job_id: str, service: Behind) -> JSONResponse:
     """One job with its files, connections, retries and source."""
     return JSONResponse(job_detail(service.detail(job_id)))
 
 
-@router.post("/jobs/{job_id}/pause", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+@router.post("/jobs/{job_id}/pause", response_model=schemas.JobDetail, responses=schemas.errors(404, 409))
 def pause(job_id: str, service: Behind) -> JSONResponse:
     """Stop a job where it is; again is the same."""
     return JSONResponse(job_detail(service.pause(job_id)))
 
 
-@router.post("/jobs/{job_id}/resume", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+@router.post("/jobs/{job_id}/resume", response_model=schemas.JobDetail, responses=schemas.errors(404, 409))
 def resume(job_id: str, service: Behind) -> JSONResponse:
     """Let a paused or failed job go on; again is the same."""
     return JSONResponse(job_detail(service.resume(job_id)))
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+@router.post("/jobs/{job_id}/cancel", response_model=schemas.JobDetail, responses=schemas.errors(404, 409))
 async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse:
     """End a job for good; its partial files go too, unless `{"keep_partial": true}` is sent."""
     keep = (await read_object(request, optional=True)).get("keep_partial") is True
@@ -84,7 +84,7 @@ async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse
 
 @router.patch(
     "/jobs/{job_id}",
-    response_model=schemas.AnyObject,
+    response_model=schemas.JobDetail,
     responses=schemas.errors(400, 404, 413, 415),
     openapi_extra=schemas.body_of(schemas.Change),
 )
@@ -94,14 +94,14 @@ async def change(job_id: str, service: Behind, request: Request) -> JSONResponse
     return JSONResponse(job_detail(await run_in_threadpool(partial(service.change, job_id, **changes))))
 
 
-@router.delete("/jobs/{job_id}", response_model=schemas.AnyObject, responses=schemas.errors(404, 409))
+@router.delete("/jobs/{job_id}", response_model=schemas.Removed, responses=schemas.errors(404, 409))
 def forget(job_id: str, service: Behind) -> JSONResponse:
     """Forget a job that is over; the model that it brought stays."""
     service.forget(job_id)
     return JSONResponse({"job_id": job_id, "removed": True})
 
 
-@router.get("/limits", response_model=schemas.AnyObject)
+@router.get("/limits", response_model=schemas.LimitsNow)
 def limits(service: Behind) -> JSONResponse:
     """How much may run at once, and how fast, at which hours."""
     return JSONResponse(_limits(service))
@@ -109,7 +109,7 @@ def limits(service: Behind) -> JSONResponse:
 
 @router.put(
     "/limits",
-    response_model=schemas.AnyObject,
+    response_model=schemas.LimitsNow,
     responses=schemas.errors(400, 413, 415),
     openapi_extra=schemas.body_of(schemas.LimitChanges),
 )

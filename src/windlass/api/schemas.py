@@ -6,11 +6,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from windlass.codes import codes_in
 
+_CLOCK = r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+
 
 class Download(BaseModel):
     """The body of a download."""
 
-    model: str = Field(examples=["qwen/qwen3-4b-2507", "https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF"])
+    model: str = Field(
+        pattern=r"\S", examples=["qwen/qwen3-4b-2507", "https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF"]
+    )
     quantization: str | None = Field(default=None, examples=["Q4_K_M"])
 
 
@@ -52,36 +56,98 @@ class Job(BaseModel):
     error_message: str | None = None
 
 
+class JobRow(Job):
+    """A job in Windlass's own list."""
+
+    model: str
+    priority: int
+    limit_rate: int | None = None
+
+
 class JobPage(BaseModel):
     """Jobs, newest first; `next_cursor` leads to older ones."""
 
-    jobs: list[Job]
+    jobs: list[JobRow]
     next_cursor: str | None = None
 
 
 class Change(BaseModel):
     """What may be changed of a job: the urgent run first; bytes per second, null for no limit of its own."""
 
-    priority: int | None = None
-    limit_rate: int | None = Field(default=None, examples=[20_000_000])
+    model_config = ConfigDict(extra="forbid")
+
+    priority: int = Field(default=0, ge=-(2**31), lt=2**31)
+    limit_rate: int | None = Field(default=None, ge=1, lt=2**63, examples=[20_000_000])
 
 
 class Window(BaseModel):
     """Hours with a limit of their own, by the clock on the wall; an end that is not later is on the next day."""
 
-    days: list[str] | None = Field(default=None, examples=[["mon", "tue", "wed", "thu", "fri"]])
-    begin: str = Field(alias="from", examples=["08:00"])
-    to: str = Field(examples=["18:00"])
-    limit_rate: int | None
+    model_config = ConfigDict(extra="forbid")
+
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(default=["mon"], min_length=1)
+    begin: str = Field(alias="from", pattern=_CLOCK, examples=["08:00"])
+    to: str = Field(pattern=_CLOCK, examples=["18:00"])
+    limit_rate: int | None = Field(ge=1, lt=2**63)
 
 
 class LimitChanges(BaseModel):
-    """Limits; what is not named stays as it is."""
+    """Limits; what is not named stays as it is. Bytes per second, null for no limit."""
 
-    max_jobs: int | None = None
+    model_config = ConfigDict(extra="forbid")
+
+    max_jobs: int = Field(default=3, ge=1, lt=2**63)
+    connections: int = Field(default=8, ge=1, lt=2**63)
+    limit_rate: int | None = Field(default=None, ge=1, lt=2**63)
+    schedule: list[Window] = Field(default=[], max_length=100)
+
+
+class LimitsNow(LimitChanges):
+    """The limits in force; what has no value is left out. `limit_rate_now` is that of the schedule, at this hour."""
+
+    limit_rate_now: int | None = None
+
+
+class Health(BaseModel):
+    """One line of engine state."""
+
+    status: Literal["ok"]
+    version: str
+    engine: Literal["running", "stopped"]
+    jobs_running: int
+    jobs_queued: int
+
+
+class Removed(BaseModel):
+    """A job that is forgotten."""
+
+    job_id: str
+    removed: Literal[True]
+
+
+class JobFile(BaseModel):
+    """One file of a job, and what its connections do right now."""
+
+    model_config = ConfigDict(extra="allow")
+
+    path: str
+    size_bytes: int
+    role: str
+    digest: str = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
+    commit: str
+    downloaded_bytes: int | None = None
+    verified_bytes: int | None = None
+    fetched_bytes: int | None = None
     connections: int | None = None
-    limit_rate: int | None = None
-    schedule: list[Window] | None = None
+    retries: int | None = None
+    note: str | None = None
+
+
+class LogLine(BaseModel):
+    """What happened to a job, and when."""
+
+    at: str
+    text: str
 
 
 class JobLists(BaseModel):
@@ -97,6 +163,16 @@ class AnyObject(BaseModel):
     """An object whose fields the guide describes."""
 
     model_config = ConfigDict(extra="allow")
+
+
+class JobDetail(JobRow):
+    """A job with all that is known of it."""
+
+    why: str
+    source: str | None = None
+    log: list[LogLine]
+    files: list[JobFile]
+    path: str | None = None
 
 
 class Models(BaseModel):
@@ -161,7 +237,20 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def body_of(model: type[BaseModel]) -> dict[str, Any]:
     """The description of a JSON body that is read by hand."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+    schema = model.model_json_schema()
+    schema = _inlined(schema, schema.pop("$defs", {}))
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
+    """With each part in the place where it is referred to: a body's description stands alone."""
+    if isinstance(schema, list):
+        return [_inlined(one, parts) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {name: _inlined(value, parts) for name, value in schema.items()}
 
 
 def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -172,7 +261,7 @@ LIST = {
     "parameters": [
         _query("status", "Only those.", type="string", enum=["downloading", "paused", "completed", "failed"]),
         _query("limit", "Jobs a page.", type="integer", minimum=1, maximum=1000, default=100),
-        _query("cursor", "`next_cursor` of the page before.", type="string"),
+        _query("cursor", "`next_cursor` of the page before.", type="string", pattern=r"^[0-9]{0,18}$"),
     ]
 }
 """The query of a list of jobs."""
