@@ -10,10 +10,11 @@ PATIENCE = 60.0
 
 
 class Listener:
-    """What came, in order; `status` is what is answered."""
+    """What came, in order; `status` is what is answered, with `location`."""
 
     def __init__(self) -> None:
         self.status = 204
+        self.location = ""
         self.came: list[tuple[dict[str, str], bytes]] = []
         self._news = threading.Condition()
         self.url = ""
@@ -41,6 +42,7 @@ def listening() -> Iterator[Listener]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(listener.take(dict(self.headers), body))
             self.send_header("Content-Length", "0")
+            self.send_header("Location", listener.location)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

@@ -52,6 +52,17 @@ def test_ends_are_told_signed_and_over_a_restart(acme: Hub, home: Home) -> None:
     assert oct((home.root / "state" / "webhook-secret").stat().st_mode & 0o777) == "0o600"
 
 
+def test_webhooks_do_not_follow_redirects(acme: Hub, home: Home) -> None:
+    """Whoever is given an address decides who gets what is sent there: another one is a refusal, and told nothing."""
+    with listening() as listener, listening() as elsewhere:
+        home.more["WINDLASS_WEBHOOKS"] = listener.url
+        listener.status, listener.location = 307, elsewhere.url
+        with Server(home) as server:
+            server.finished(server.download("acme/rope-8b")["job_id"])
+            listener.until(2)
+        assert elsewhere.came == []
+
+
 def test_a_secret_that_is_none_ends_serve(home: Home) -> None:
     """With what one looks like, and without what was given."""
     ended = home.run("serve", WINDLASS_WEBHOOKS="http://127.0.0.1:9", WINDLASS_WEBHOOK_SECRET="hush-hush")

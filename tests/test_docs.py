@@ -1,0 +1,65 @@
+"""The docs are held to the code: each promise has its test, each setting and metric is there, no link leads nowhere."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from windlass.settings import _TABLE
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+def names_in(path: Path) -> set[str]:
+    """The tests of a file: functions, and classes that a name was given to."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    return named | {target.id for target in targets if isinstance(target, ast.Name)}
+
+
+def test_each_promise_of_safety_has_its_test() -> None:
+    """Each line of a table in docs/security.md names at least one, and all that are named are there."""
+    page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| promise", "| ---"))]
+    assert len(rows) > 20
+    missing = []
+    for row in rows:
+        tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)
+        assert tests, f"no test is named for: {row}"
+        missing += [f"{path}::{name}" for path, name in tests if name not in names_in(ROOT / path)]
+    assert missing == []
+
+
+def test_each_setting_is_in_the_readme() -> None:
+    """By the environment variable that sets it."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name, (variables, _) in _TABLE.items() if f"`{variables[0]}`" not in readme] == []
+
+
+def test_each_metric_is_on_its_page() -> None:
+    """And no other is: the table and the code name the same."""
+    code = (ROOT / "src/windlass/api/metrics.py").read_text(encoding="utf-8")
+    kinds = {"counter": "_total", "counters": "_total", "gauge": "", "gauges": ""}
+    made = {f"windlass_{name}{kinds[kind]}" for kind, name in re.findall(r'yield _(\w+)\("(\w+)"', code)}
+    page = (ROOT / "docs/monitoring.md").read_text(encoding="utf-8")
+    told = {name for line in page.splitlines() for name in re.findall(r"`(windlass_\w+)`", line.partition(" | ")[0])}
+    assert len(made) > 10
+    assert made == told
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file of the project, and where they name a heading, to one that is there."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, heading = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} leads to {link}"
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+            assert heading in slugs, f"{page.name} leads to {link}"
