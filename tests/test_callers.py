@@ -1,10 +1,11 @@
 """Those who connect: what is slow is ended, what is too much is refused, and the others notice nothing of it."""
 
+import asyncio
 import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -26,11 +27,13 @@ class Hasty(Caller):
 
 
 class App:
-    """Reads the body and answers with it; `GET /long` answers at length. It notes how each request ended."""
+    """Reads the body and answers with it; `/long` answers at length, `/held` when told. It notes how requests ended."""
 
     def __init__(self) -> None:
         self.ends: list[str] = []
         self.ended = threading.Condition()
+        self.held = 0
+        self._go = threading.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
@@ -53,13 +56,25 @@ class App:
             if message["type"] == "http.disconnect":
                 return "gone"
             body, more = body + message["body"], message["more_body"]
-        answer = bytes(LONG) if scope["path"] == "/long" else body
+        if scope["path"] == "/held":
+            with self.ended:
+                self.held += 1
+                self.ended.notify_all()
+            await asyncio.to_thread(self._go.wait, 20)
+        answer = {"/long": bytes(LONG), "/held": b"four"}.get(scope["path"], body)
         head = [(b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         for start in range(0, len(answer), 65536):
             await send({"type": "http.response.body", "body": answer[start : start + 65536], "more_body": True})
         await send({"type": "http.response.body"})
         return "answered"
+
+    def until_held(self, count: int) -> None:
+        with self.ended:
+            assert self.ended.wait_for(lambda: self.held >= count, 20)
+
+    def release(self) -> None:
+        self._go.set()
 
     def until(self, end: str) -> None:
         with self.ended:
@@ -175,33 +190,47 @@ def test_what_is_no_http_is_told_so(listening: Listening) -> None:
     assert json.loads(body)["error"]["type"] == "invalid_request"
 
 
-def test_an_idle_connection_makes_room(listening: Listening) -> None:
-    """The one that has been idle longest; those that come after it are kept."""
+def test_who_waits_longest_makes_room(listening: Listening) -> None:
+    """One that is idle, or has not asked to the end; those that came after it are kept, and the new one is answered."""
     with ExitStack() as opened:
         connections = [opened.enter_context(connected(listening)) for _ in range(4)]
-        for connection in connections:
+        for connection in connections[1:]:
             connection.sendall(GOOD)
             assert one_answer(connection) == b"HTTP/1.1 200 OK"
+        connections[0].sendall(GOOD[:-1])
         late = opened.enter_context(connected(listening))
         late.sendall(GOOD)
         assert one_answer(late) == b"HTTP/1.1 200 OK"
-        assert all_of(connections[0]) == b""
+        with suppress(ConnectionResetError):
+            assert all_of(connections[0]) == b""
         connections[1].sendall(GOOD)
         assert one_answer(connections[1]) == b"HTTP/1.1 200 OK"
 
 
-def test_one_too_many_is_refused(listening: Listening) -> None:
-    """Where all others are in the midst of something; there is room again when one of them ends."""
+def test_those_who_dawdle_do_not_keep_others_out(listening: Listening) -> None:
+    """However many there are: who asks to the end is answered."""
+    with ExitStack() as opened:
+        for _ in range(20):
+            opened.enter_context(connected(listening)).sendall(HEAD[:-2])
+            prompt = opened.enter_context(connected(listening))
+            prompt.sendall(GOOD)
+            assert one_answer(prompt) == b"HTTP/1.1 200 OK"
+
+
+def test_one_too_many_is_refused(listening: Listening, app: App) -> None:
+    """Where all others are being answered; there is room again when one of them ends."""
     with ExitStack() as opened:
         connections = [opened.enter_context(connected(listening)) for _ in range(4)]
         for connection in connections:
-            connection.sendall(GOOD[:-1])
+            connection.sendall(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n")
+        app.until_held(4)
         with connected(listening) as late:
             head, _, body = all_of(late).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert json.loads(body)["error"]["code"] == "too_many_connections"
-        connections[0].sendall(GOOD[-1:])
-        assert one_answer(connections[0]) == b"HTTP/1.1 200 OK"
+        app.release()
+        for connection in connections:
+            assert one_answer(connection) == b"HTTP/1.1 200 OK"
         with connected(listening) as late:
             late.sendall(GOOD)
             assert one_answer(late) == b"HTTP/1.1 200 OK"

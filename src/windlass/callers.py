@@ -23,7 +23,9 @@ class Caller(H11Protocol):
     """One connection: uvicorn's own, with deadlines.
 
     Attributes:
-        most: connections at a time; the next one takes the place of the one that has been idle longest, or is refused.
+        most: connections at a time; the next one takes the place of the one on which nothing has been asked, or not to
+            the end, for longest. So those that dawdle make room for those that do not; where all are being answered,
+            the next one is refused.
         to_ask: see `TO_ASK`.
         to_listen: see `TO_LISTEN`.
     """
@@ -34,6 +36,7 @@ class Caller(H11Protocol):
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
+        self._waits_since = self.loop.time()
         self._asking: asyncio.TimerHandle | None = None
         self._listening: asyncio.TimerHandle | None = None
 
@@ -56,6 +59,11 @@ class Caller(H11Protocol):
         super().data_received(data)
         self._see_to_it()
 
+    def on_response_complete(self) -> None:
+        """An answer has been given."""
+        self._waits_since = self.loop.time()
+        super().on_response_complete()
+
     def pause_writing(self) -> None:
         """The reader does not keep up."""
         super().pause_writing()
@@ -72,10 +80,15 @@ class Caller(H11Protocol):
 
     def _see_to_it(self) -> None:
         """Have a request be whole in time."""
-        if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
+        if not self._waits:
             self._asked()
         elif self._asking is None and not self.transport.is_closing():
             self._asking = self.loop.call_later(self.to_ask, self._give_up)
+
+    @property
+    def _waits(self) -> bool:
+        """Whether it has nothing that could be answered."""
+        return self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
 
     def _give_up(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
@@ -84,12 +97,12 @@ class Caller(H11Protocol):
             self.transport.abort()  # in its midst there is nobody to tell
 
     def _take_place(self) -> bool:
-        """Close the connection that has been idle longest; whether there is one."""
-        others = [one for one in self.connections if isinstance(one, Caller)]
-        idle = [(one.timeout_keep_alive_task.when(), one) for one in others if one.timeout_keep_alive_task]
-        if idle:
-            min(idle, key=lambda each: each[0])[1].transport.close()
-        return bool(idle)
+        """End the connection that has waited longest; whether there is one."""
+        others = [one for one in self.connections if isinstance(one, Caller) and one is not self]
+        waiting = [one for one in others if one._waits and not one.transport.is_closing()]
+        if waiting:
+            min(waiting, key=lambda one: one._waits_since).transport.abort()
+        return bool(waiting)
 
     def _refuse(self, status: int, error: WindlassError) -> None:
         """By hand: the machine that makes answers may be in the midst of a request, or know of none."""

@@ -95,7 +95,7 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
     ),
     e.TooManyConnections: Entry(
         _ANSWER,
-        "As many connections are open as the server allows at a time (512), and none of them is idle.",
+        "As many connections are open as the server allows at a time (512), and all of them are being answered.",
         _NOTHING,
         "Try again in a while. A client that asks often keeps one connection instead of making a new one each time.",
     ),
