@@ -102,3 +102,43 @@ def test_limits_hold_over_a_restart(home: Home) -> None:
         assert server.ask("GET", "/api/windlass/v1/limits").json == answer.json
         lifted = server.ask("PUT", "/api/windlass/v1/limits", {"limit_rate": None, "schedule": []}).json
         assert lifted == {"max_jobs": 1, "connections": 8, "schedule": []}
+
+
+def test_what_a_person_asks_for_may_be_asked_again(home: Home, hub: Hub) -> None:
+    """Pause, resume and cancel, twice each, while many connections run: the same answer, and the same state.
+
+    What is paused asks nothing more of the hub; what cannot be is refused by name, and nothing has changed.
+    """
+    hub.add("acme/Long-GGUF", {"Long-Q4_K_M.gguf": b"GGUF" + bytes(40_000_000)})
+    hub.rate = 2_000_000
+    with Server(home) as server:
+        job_id = str(server.download(f"{hub.url}/acme/Long-GGUF")["job_id"])
+        path = f"/api/windlass/v1/jobs/{job_id}"
+
+        def ask(verb: str) -> tuple[int, str, str]:
+            answer = server.ask("POST", f"{path}/{verb}")
+            return answer.status, answer.json["status"], answer.json.get("error_code", "")
+
+        def partials() -> list[Path]:
+            return list((home.models / ".windlass" / "partial").iterdir())
+
+        def connections() -> int:
+            return int(server.ask("GET", path).json["files"][0]["connections"])
+
+        server.until(job_id, lambda _: connections() > 4)
+        assert [ask("pause"), ask("pause")] == [(200, "paused", "")] * 2
+        assert connections() == 0
+        asked = len(hub.asked("cdn"))
+        server.kill()
+        server.restart()
+        assert (server.status(job_id)["status"], len(hub.asked("cdn"))) == ("paused", asked)
+        assert [ask("resume"), ask("resume")] == [(200, "downloading", "")] * 2
+        server.until(job_id, lambda _: connections() > 4)
+        assert partials() != []
+        assert [ask("cancel"), ask("cancel")] == [(200, "failed", "cancelled")] * 2
+        for verb in ("pause", "resume"):
+            refused = server.ask("POST", f"{path}/{verb}")
+            assert (refused.status, refused.error["code"]) == (409, "illegal_move")
+        assert partials() == []
+        assert server.ask("DELETE", path).status == 200
+        assert server.ask("DELETE", path).status == 404
