@@ -11,6 +11,7 @@
     runner views
     plan folder rules events records webhooks
     admission news
+    keeping
     service
     api   web   client   share                                 faces that never import one another
     cli                                                        the face that starts the others
@@ -59,6 +60,7 @@ LAYERS = (
     {"runner", "views"},
     {"plan", "folder", "rules", "events", "records", "webhooks"},
     {"admission", "news"},
+    {"keeping"},
     {"service"},
     {"api", "web", "client", "share"},
     {"cli"},
@@ -95,6 +97,7 @@ NARROW = {
     "events": {"errors"},
     "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
     "news": {"jobs"},
+    "keeping": {"errors", "admission", "pull", "jobs.job", "library", "manifest", "transfer.ledger"},
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
@@ -112,6 +115,7 @@ NARROW = {
         "events",
         "tokens",
         "transfer.source",
+        "keeping",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

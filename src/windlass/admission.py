@@ -73,6 +73,10 @@ class Admission:
         others = (other for other in self._store.jobs(OPEN) if other.id != job.id)
         return frozenset(name for other in others for name in partial_names(other.manifest))
 
+    def active(self) -> list[Job]:
+        """The jobs that run or wait for their turn."""
+        return self._store.jobs(ACTIVE)
+
     def promised(self, key: str) -> int:
         """Bytes that all jobs but that of `key` still want."""
         return sum(job.left for job in self._store.jobs(ACTIVE) if job.manifest.key != key)

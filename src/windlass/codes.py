@@ -75,6 +75,19 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
         "The job, as it was.",
         "Look at the job with `windlass ps --all`. A cancelled job is over: ask for the model again, for a new one.",
     ),
+    e.ModelInUse: Entry(
+        _ANSWER | _COMMAND,
+        "A job is at work on files of the model that was to be removed or mended; the message names the job.",
+        _NOTHING,
+        "Wait for the job, or pause or cancel it, then try again.",
+    ),
+    e.NotRepairable: Entry(
+        _ANSWER | _COMMAND,
+        "The model came here by another way, so nobody has written down what its files should be.",
+        _NOTHING,
+        "Ask for it with `windlass get`: what stands there is compared with the hub's hashes, and what differs is "
+        "fetched.",
+    ),
     e.UnsupportedMediaType: Entry(
         _ANSWER,
         "The request does not say that its body is JSON.",

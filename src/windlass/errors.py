@@ -4,7 +4,9 @@
     ├── InvalidRequest              the caller's words do not fit; nothing was written
     │   ├── InvalidModel
     │   ├── QuantizationNotFound
-    │   └── IllegalMove             a job cannot do that from the state it is in
+    │   ├── IllegalMove             a job cannot do that from the state it is in
+    │   ├── ModelInUse              a job is at work on it
+    │   └── NotRepairable           nobody has written down what it should be
     ├── Refused                     a request that did not get as far as a verb
     │   ├── UnsupportedMediaType
     │   ├── BodyTooLarge
@@ -104,6 +106,18 @@ class IllegalMove(InvalidRequest):
     """The job cannot do that from the state it is in; nothing was changed."""
 
     code = "illegal_move"
+
+
+class ModelInUse(InvalidRequest):
+    """A job is at work on files of the model; nothing was changed."""
+
+    code = "model_in_use"
+
+
+class NotRepairable(InvalidRequest):
+    """Nobody has written down what the model should be, so nobody knows what to fetch."""
+
+    code = "not_repairable"
 
 
 class Refused(WindlassError):

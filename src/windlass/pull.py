@@ -24,8 +24,10 @@ from windlass.library.receipts import Receipt, timestamp
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
+from windlass.transfer.ledger import Piece
 from windlass.transfer.meter import Meter
-from windlass.transfer.partial import Seal, claimed, clear, discard, exists, kept_bytes
+from windlass.transfer.partial import SMALL, Seal, claimed, clear, discard, disk_errors, exists, kept_bytes
+from windlass.transfer.takeover import take_over
 from windlass.transfer.target import Staged, Target, Tools
 
 _TRIES = 20  # one is enough but where jobs share files, and then a few are
@@ -106,6 +108,21 @@ def discard_partials(names: Iterable[str], shelf: Shelf) -> None:
     """Remove partials by name. No pull may be at work on them."""
     for name in names:
         discard(_partials(shelf), name)
+
+
+def take_apart(file: ManifestFile, shelf: Shelf, right: Iterable[Piece]) -> None:
+    """Take a damaged file off the shelf; a pull goes on with what in it is right, by its digests.
+
+    Raises:
+        StorageFailure: the disk refuses.
+    """
+    path = shelf.path_of(file)
+    if file.size > SMALL:
+        take_over(path, _partials(shelf), _target(file), right)
+    else:
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+    shelf.receipts.forget(file.shelf_path)
 
 
 def publish_model(manifest: Manifest, shelf: Shelf) -> None:

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from windlass.hub.resolve import Resolver
     from windlass.hub.web import Web
     from windlass.jobs.store import Store
+    from windlass.keeping import Checkup, Keeping
     from windlass.plan import Plan
     from windlass.runner import Runner
     from windlass.space import Reserve
@@ -117,6 +119,23 @@ class Service:
     def events(self) -> Events:
         """What happens to jobs, for those who follow it."""
         return self._opened.enter_context(closing(Events(self._news)))
+
+    @cached_property
+    def keeping(self) -> "Keeping":
+        """What is done with models that are here."""
+        from windlass.keeping import Keeping
+
+        def has_jobs() -> bool:
+            return has_database(self.settings.database_url)
+
+        return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
+
+    @cached_property
+    def background(self) -> ThreadPoolExecutor:
+        """Where slow work goes that nobody else is to wait for."""
+        threads = ThreadPoolExecutor(1, thread_name_prefix="windlass-background")
+        self._opened.callback(threads.shutdown, wait=False, cancel_futures=True)
+        return threads
 
     @cached_property
     def webhooks(self) -> "Webhooks":
@@ -206,6 +225,12 @@ class Service:
             ref = self._ref(name, quantization)
             name, quantization = ref.repo, ref.quantization
         return self.shelf.find(name, quantization)
+
+    def repair(self, checkup: "Checkup") -> JobView:
+        """Have a job fetch again what a check of a model found wrong. Raises as `Keeping.repair` does."""
+        job = self.keeping.repair(checkup)
+        self.runner.poke()
+        return self._view(job)
 
     # Jobs
 

@@ -15,6 +15,8 @@ CODES: dict[type[e.WindlassError], int] = {
     e.InvalidModel: 2,
     e.QuantizationNotFound: 3,
     e.IllegalMove: 1,
+    e.ModelInUse: 1,
+    e.NotRepairable: 1,
     e.Refused: 1,
     e.UnsupportedMediaType: 1,
     e.BodyTooLarge: 1,

@@ -140,7 +140,7 @@ def test_jobs_can_be_acted_on_without_a_server(settings: Settings) -> None:
         with pytest.raises(JobNotFound):
             local.act("job_x", "pause")
     with Local(settings) as local:
-        service = local._service
+        service = local.service
         job_id = service.download(REPO)[0].job.id
         statuses = [local.act(job_id, action)["status"] for action in ("pause", "resume", "cancel")]
         assert statuses == ["paused", "downloading", "failed"]

@@ -8,6 +8,8 @@ from windlass import errors as e
 ANSWERS: dict[type[e.WindlassError], tuple[int, str]] = {
     e.InvalidRequest: (400, "invalid_request"),
     e.IllegalMove: (409, "invalid_request"),
+    e.ModelInUse: (409, "invalid_request"),
+    e.NotRepairable: (409, "invalid_request"),
     e.UnsupportedMediaType: (415, "invalid_request"),
     e.BodyTooLarge: (413, "invalid_request"),
     e.RequestTimeout: (408, "invalid_request"),

@@ -175,6 +175,66 @@ class JobDetail(JobRow):
     path: str | None = None
 
 
+class Verify(BaseModel):
+    """Whether what is damaged is to be fetched again."""
+
+    repair: bool = False
+
+
+class CheckedFile(BaseModel):
+    """One file as it was found; `damaged_chunks` are of 16 MiB each, counted from 0."""
+
+    path: str
+    size_bytes: int
+    verdict: Literal["whole", "damaged", "missing", "unknown"]
+    damaged_chunks: list[int] | None = None
+
+
+class Checkup(BaseModel):
+    """What a check found; `job` mends it."""
+
+    key: str
+    whole: bool
+    files: list[CheckedFile]
+    job: JobRow | None = None
+
+
+class RemovedModel(BaseModel):
+    """What was removed; `kept` is what other models need."""
+
+    key: str
+    removed: list[str]
+    kept: list[str]
+    freed_bytes: int
+
+
+class ModelFile(BaseModel):
+    """One file of a model, by its path below the models folder."""
+
+    path: str
+    size_bytes: int
+    role: str
+    verified: bool
+    digest: str | None = None
+    verified_at: str | None = None
+    repository: str | None = None
+    commit: str | None = None
+    source: str | None = None
+
+
+class ModelDetail(BaseModel):
+    """A model as `/api/v1/models` lists it, where it stands, and its files."""
+
+    model_config = ConfigDict(extra="allow")
+
+    key: str
+    id: str
+    path: str
+    verified: bool
+    finished_at: str | None = None
+    files: list[ModelFile]
+
+
 class Models(BaseModel):
     """Models in LM Studio's shape."""
 
@@ -235,11 +295,11 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": Error} for status in statuses}
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def body_of(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The description of a JSON body that is read by hand."""
     schema = model.model_json_schema()
     schema = _inlined(schema, schema.pop("$defs", {}))
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
 
 
 def _inlined(schema: Any, parts: dict[str, Any]) -> Any:

@@ -3,13 +3,16 @@
 import threading
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from windlass.jobs.states import Status
 from windlass.manifest import Format
 from windlass.service import Service
 from windlass.settings import Settings
-from windlass.views import job_body, job_detail, search_body
+from windlass.views import JobView, job_body, job_detail, search_body
+
+if TYPE_CHECKING:
+    from windlass.keeping import Checkup
 
 Job = dict[str, Any]
 
@@ -21,7 +24,7 @@ class Local:
     where = "this process"
 
     def __init__(self, settings: Settings) -> None:
-        self._service = Service(settings)
+        self.service = Service(settings)
         self._mine: set[str] = set()
         threading.Thread(target=_import_the_rest, name="windlass-imports").start()
 
@@ -29,51 +32,61 @@ class Local:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._service.close()
+        self.service.close()
 
     def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
         """Start a download; its job with its files."""
-        view, already = self._service.download(model, quantization, cast("Format | None", prefer))
+        view, already = self.service.download(model, quantization, cast("Format | None", prefer))
         if already:
             return {**job_detail(view), "status": "already_downloaded"}
+        return self._run(view)
+
+    def repair(self, checkup: "Checkup") -> Job:
+        """Have what a check found wrong be fetched again; the job that does it."""
+        return self._run(self.service.repair(checkup))
+
+    def _run(self, view: JobView) -> Job:
+        runner = self.service.runner
         self._mine.add(view.job.id)
-        self._service.runner.only = self._mine
-        self._service.runner.start()
+        runner.only = self._mine
+        if not runner.alive:
+            runner.start()
+        runner.poke()
         return job_detail(view)
 
     def plan(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
         """What a download would do."""
         from windlass.plan import plan_body
 
-        return plan_body(self._service.plan(model, quantization, cast("Format | None", prefer)))
+        return plan_body(self.service.plan(model, quantization, cast("Format | None", prefer)))
 
     def search(self, text: str, wanted: str | None, limit: int, cursor: str) -> dict[str, Any]:
         """A page of models that can be had."""
         from windlass.hub.offers import Query
 
         formats = {"formats": (cast("Format", wanted),)} if wanted else {}
-        return search_body(self._service.search(Query(text, limit=limit, **formats), cursor))
+        return search_body(self.service.search(Query(text, limit=limit, **formats), cursor))
 
     def job(self, job_id: str) -> Job:
         """A job with its files."""
-        return job_detail(self._service.detail(job_id))
+        return job_detail(self.service.detail(job_id))
 
     def jobs(self) -> dict[str, list[Job]]:
         """All jobs by status."""
         lists: dict[Status, list[Job]] = {"downloading": [], "paused": [], "completed": [], "failed": []}
-        self._service.runner.reclaim()  # no server does: what a dead process left is not on its way
-        for view in self._service.jobs():
+        self.service.runner.reclaim()  # no server does: what a dead process left is not on its way
+        for view in self.service.jobs():
             lists[view.job.status].append(job_body(view))
         return cast("dict[str, list[Job]]", lists)
 
     def act(self, job_id: str, action: str) -> Job:
         """`pause`, `resume` or `cancel` a job."""
-        verb = {"pause": self._service.pause, "resume": self._service.resume, "cancel": self._service.cancel}[action]
+        verb = {"pause": self.service.pause, "resume": self.service.resume, "cancel": self.service.cancel}[action]
         return job_detail(verb(job_id))
 
     def wait(self, seconds: float) -> None:
         """Let that time pass, or less where a pull ends."""
-        ended = self._service.runner.ended
+        ended = self.service.runner.ended
         if ended.wait(seconds):
             ended.clear()
 

@@ -1,6 +1,5 @@
 """The command `windlass`: its verbs, each a few lines that parse and call. Heavy imports wait for the verb."""
 
-import json
 import signal
 import sys
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from windlass import __version__
-from windlass.cli import collector, exits
+from windlass.cli import collector, exits, shelf
+from windlass.cli.options import Json, Model, Quantization, Yes, console, settings
 from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
 from windlass.logs import speak_plainly
-from windlass.settings import Settings, load
+from windlass.settings import load
 
 app = typer.Typer(
     name="windlass",
@@ -30,12 +30,7 @@ token = typer.Typer(
 )
 app.add_typer(token, name="token")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Model = Annotated[
-    str, typer.Argument(help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.")
-]
 JobId = Annotated[str, typer.Argument(help="The job's id, as `windlass ps` shows it.")]
-Quantization = Annotated[str | None, typer.Option("-q", "--quantization", help="Q4_K_M, 4bit, …")]
 
 
 @app.callback(invoke_without_command=True)
@@ -66,8 +61,8 @@ def serve(
     from windlass.cli.serve import serve as run
 
     flags = {"host": host, "port": port, "models_dir": models_dir, "log_format": log_format}
-    settings = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
-    run(settings, cors or (), insecure=insecure)
+    told = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
+    run(told, cors or (), insecure=insecure)
 
 
 @app.command(cls=Verb)
@@ -76,7 +71,7 @@ def get(
     quantization: Quantization = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="Only a GGUF.")] = False,
     mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
     detach: Annotated[bool, typer.Option("--detach", help="Let the server go on alone; print the job's id.")] = False,
 ) -> None:
@@ -87,7 +82,7 @@ def get(
     from windlass.cli.get import get as run
 
     wish = model, quantization, _format(gguf=gguf, mlx=mlx)
-    raise typer.Exit(run(_settings(), _console(), wish, as_json=as_json, detach=detach))
+    raise typer.Exit(run(settings(), console(), wish, as_json=as_json, detach=detach))
 
 
 @app.command(cls=Verb)
@@ -105,7 +100,7 @@ def plan(
     from windlass.cli.backend import backend
     from windlass.cli.plan import show_plan
 
-    with backend(_settings()) as behind:
+    with backend(settings()) as behind:
         show_plan(behind.plan(model, quantization, _format(gguf=gguf, mlx=mlx)), as_json=as_json)
 
 
@@ -124,22 +119,12 @@ def search(
     from windlass.cli.backend import backend
     from windlass.cli.search import show_found
 
-    with backend(_settings()) as behind:
+    with backend(settings()) as behind:
         show_found(behind, (" ".join(words or ()), _format(gguf=gguf, mlx=mlx)), limit, as_json=as_json)
 
 
-@app.command(cls=Verb)
-def ls(as_json: Json = False) -> None:
-    """List the models that are here, whole.
-
-    Example: windlass ls --json
-    """
-    from windlass.cli.tables import show_models
-    from windlass.library.lists import v1_row
-    from windlass.service import Service
-
-    with Service(_settings()) as service:
-        show_models([v1_row(model) for model in service.models()], as_json=as_json)
+for verb in shelf.VERBS:
+    app.command(cls=Verb)(verb)
 
 
 @app.command(cls=Verb)
@@ -154,22 +139,8 @@ def ps(
     from windlass.cli.backend import backend
     from windlass.cli.tables import show_jobs
 
-    with backend(_settings()) as behind:
+    with backend(settings()) as behind:
         show_jobs(behind.jobs(), everything=everything, as_json=as_json)
-
-
-@app.command(cls=Verb)
-def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:
-    """Print what to hand to llama.cpp (a file) or to MLX and transformers (a folder).
-
-    Example: llama-server -m "$(windlass path qwen/qwen3-4b-2507)"
-    """
-    from windlass.service import Service
-
-    with Service(_settings()) as service:
-        found = service.find(model, quantization)
-    shown = json.dumps({"key": found.key, "path": str(found.path)}) if as_json else str(found.path)
-    sys.stdout.write(f"{shown}\n")
 
 
 @app.command(cls=Verb)
@@ -257,7 +228,7 @@ def demo(
     """
     from windlass.cli.demo import demo as run
 
-    run(_console(), keep=keep)
+    run(console(), keep=keep)
 
 
 @app.command(cls=Verb)
@@ -268,7 +239,7 @@ def config(as_json: Json = False) -> None:
     """
     from windlass.cli.config import show_settings
 
-    show_settings(_settings(), as_json=as_json)
+    show_settings(settings(), as_json=as_json)
 
 
 def _format(*, gguf: bool, mlx: bool) -> str | None:
@@ -280,24 +251,14 @@ def _format(*, gguf: bool, mlx: bool) -> str | None:
 def _tokens() -> Any:
     from windlass.tokens import Tokens
 
-    return Tokens(_settings().home)
-
-
-def _settings() -> Settings:
-    return load()
-
-
-def _console() -> Any:
-    from windlass.cli.tables import console
-
-    return console(stderr=True)
+    return Tokens(settings().home)
 
 
 def _act(job_id: str, action: str) -> None:
     from windlass.cli import words
     from windlass.cli.backend import backend
 
-    with backend(_settings()) as behind:
+    with backend(settings()) as behind:
         job = behind.act(job_id, action)
         if action == "resume" and not behind.elsewhere:
             _say_aside(

@@ -5,9 +5,11 @@ GET /api/v0/models    https://lmstudio.ai/docs/developer/rest/endpoints
 GET /v1/models        https://platform.openai.com/docs/api-reference/models/list
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from windlass.library.facts import Model
+from windlass.library.facts import Model, ShelfFile
+from windlass.library.receipts import Receipt
 
 
 def v1_row(model: Model) -> dict[str, Any]:
@@ -72,6 +74,28 @@ def _v0_type(model: Model) -> str:
     if model.type == "embedding":
         return "embeddings"
     return "vlm" if model.vision else "llm"
+
+
+def detail_row(model: Model, receipt_of: Callable[[str], Receipt | None]) -> dict[str, Any]:
+    """One model with all that is known of it: the row of the list, where it stands, and its files.
+
+    Args:
+        model: the model.
+        receipt_of: what was found of a file when it was verified, by its path on the shelf.
+    """
+    found = model.found
+    files = [_file_row(file, receipt_of(file.path)) for file in found.files]
+    extra = {"id": found.id, "path": str(model.path), "verified": model.verified, "finished_at": found.finished_at}
+    return {**v1_row(model), **{name: value for name, value in extra.items() if value != ""}, "files": files}
+
+
+def _file_row(file: ShelfFile, receipt: Receipt | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"path": file.path, "size_bytes": file.size, "role": file.role, "verified": file.verified}
+    if receipt is None:
+        return row
+    row |= {"digest": f"{receipt.digest.algorithm}:{receipt.digest.hex}", "verified_at": receipt.verified_at}
+    row |= {"repository": receipt.repo, "commit": receipt.commit}
+    return row | ({"source": receipt.source} if receipt.source else {})
 
 
 def openai_row(model: Model) -> dict[str, Any]:

@@ -136,6 +136,11 @@ class Receipts:
         text = _text({**value, "overrides": dict(receipt.overrides)})
         write_atomically(folder / f"{slug(receipt.manifest.key)}.json", text)
 
+    def models(self) -> list[ModelReceipt]:
+        """All models' receipts that can be read."""
+        found = (read_model(path) for path in sorted(self.models_folder.glob("*.json")))
+        return [receipt for receipt in found if receipt]
+
     def forget_model(self, manifest: Manifest) -> None:
         """Drop the model's receipt, if there is one."""
         (self.models_folder / f"{slug(manifest.key)}.json").unlink(missing_ok=True)

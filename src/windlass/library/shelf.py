@@ -42,6 +42,10 @@ def judge(file: ManifestFile, size: int | None, mtime_ns: int, receipt: Receipt 
     return State.PRESENT if receipt.digest == file.digest else State.OTHER
 
 
+def _weights_of(receipt: ModelReceipt) -> set[str]:
+    return {file.shelf_path for file in receipt.manifest.files if file.role == "weights"}
+
+
 class Shelf:
     """The models folder and LM Studio's hub folder.
 
@@ -152,6 +156,11 @@ class Shelf:
     def models(self) -> list[Model]:
         """All models that stand here whole, in order of key; what cannot be read is passed over, never raised."""
         return list(self._inventory.take()[0])
+
+    def receipts_of(self, model: Model) -> list[ModelReceipt]:
+        """The model's own receipts: one that Windlass brought has one, or one by each name that it was asked for by."""
+        weights = {file.path for file in model.files if file.role == "weights"}
+        return [receipt for receipt in self.receipts.models() if weights and weights == _weights_of(receipt)]
 
     def oddities(self) -> list[Oddity]:
         """What stands among the models and is none, with the reason: damaged, incomplete, misplaced."""

@@ -1,0 +1,40 @@
+"""What several verbs take, and the settings and the console that they work with."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from windlass.settings import Settings, load
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[
+    str, typer.Argument(help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.")
+]
+Quantization = Annotated[str | None, typer.Option("-q", "--quantization", help="Q4_K_M, 4bit, …")]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing.")]
+
+
+def settings() -> Settings:
+    """What Windlass was told, by the environment and config.toml."""
+    return load()
+
+
+def confirm(question: str) -> None:
+    """Go on only with a yes. Not Typer's own, which writes a blank to stdout, and that is for data.
+
+    Raises:
+        Abort: it was anything else.
+    """
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        sys.stderr.write("Nothing was changed. With -y nothing is asked.\n")
+        raise typer.Abort
+
+
+def console() -> Any:
+    """Where words for people go."""
+    from windlass.cli.tables import console
+
+    return console(stderr=True)

@@ -1,0 +1,85 @@
+"""The verbs for models that are here: listed, found, checked, removed."""
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from windlass.cli import exits
+from windlass.cli.options import Json, Model, Quantization, Yes, confirm, console, settings
+
+Everything = Annotated[bool, typer.Option("-a", "--all", help="Every model that is here.")]
+
+
+def ls(as_json: Json = False) -> None:
+    """List the models that are here, whole.
+
+    Example: windlass ls --json
+    """
+    from windlass.cli.tables import show_models
+    from windlass.library.lists import v1_row
+    from windlass.service import Service
+
+    with Service(settings()) as service:
+        show_models([v1_row(model) for model in service.models()], as_json=as_json)
+
+
+def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:
+    """Print what to hand to llama.cpp (a file) or to MLX and transformers (a folder).
+
+    Example: llama-server -m "$(windlass path qwen/qwen3-4b-2507)"
+    """
+    from windlass.service import Service
+
+    with Service(settings()) as service:
+        found = service.find(model, quantization)
+    shown = json.dumps({"key": found.key, "path": str(found.path)}) if as_json else str(found.path)
+    sys.stdout.write(f"{shown}\n")
+
+
+def rm(model: Model, quantization: Quantization = None, yes: Yes = False, as_json: Json = False) -> None:
+    """Delete a model that is here. Files that another model needs stay.
+
+    Example: windlass rm qwen/qwen3-4b-2507@q8_0
+    """
+    from windlass.cli import words
+    from windlass.keeping import removal_body
+    from windlass.service import Service
+
+    with Service(settings()) as service:
+        found = service.find(model, quantization)
+        if not yes:
+            count = f"{len(found.files)} files" if len(found.files) > 1 else "1 file"
+            question = f"Delete {found.key}, {words.size(found.size_bytes)} in {count} below {found.path.parent}?"
+            confirm(question)
+        removed = removal_body(found, service.keeping.remove(found))
+    freed, kept = words.size(removed["freed_bytes"]), len(removed["kept"])
+    stays = f"; {kept} shared with other models stay" if kept else ""
+    sys.stdout.write(json.dumps(removed) if as_json else f"{found.key} is deleted: {freed} free{stays}")
+    sys.stdout.write("\n")
+
+
+def verify(
+    model: Annotated[str | None, typer.Argument(help="As `windlass ls` shows it.")] = None,
+    quantization: Quantization = None,
+    everything: Everything = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Fetch again what is damaged, and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hash models that are here again, and say what is not as it was.
+
+    A run over all of them that was broken off goes on where it stopped.
+
+    Example: windlass verify --all --repair
+    """
+    if (model is None) is not everything:
+        raise typer.BadParameter("name a model, or say --all")
+    from windlass.cli.verify import verify as run
+
+    code = run(settings(), console(), (model, quantization), repair=repair, as_json=as_json)
+    if code != exits.DONE:
+        raise typer.Exit(code)
+
+
+VERBS: tuple[Any, ...] = (ls, path, rm, verify)

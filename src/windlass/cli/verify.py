@@ -1,0 +1,77 @@
+"""`windlass verify`: what is on this disk is hashed again, and mended where that is wished."""
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+
+from windlass.cli import collector, exits, words
+from windlass.cli.local import Local
+from windlass.cli.watch import follow
+from windlass.keeping import Checkup, checkup_body
+from windlass.settings import Settings
+
+_STEP = 1_000_000_000  # bytes between signs of life, where there is no terminal to show them on
+
+
+def verify(
+    settings: Settings, console: Console, which: tuple[str | None, str | None], *, repair: bool, as_json: bool
+) -> int:
+    """Check the model of that name and quantization, or all; the exit code.
+
+    By this process, also where a server runs: it is this disk that is looked at, and here one can see how far it is.
+    """
+    collector.carry_on()
+    bodies = []
+    with Local(settings) as local:
+        for checkup in _checked(local, console, which):
+            body = checkup_body(checkup)
+            _say(console, checkup)
+            if repair and not checkup.whole:
+                body["job"] = follow(console, _asking(local, checkup), wait=local.wait)
+            bodies.append(body)
+    if as_json:
+        sys.stdout.write(json.dumps(bodies) + "\n")
+    good = [body["key"] for body in bodies if body["whole"] or body.get("job", {}).get("status") == "completed"]
+    if not as_json:
+        sys.stdout.write("".join(f"{key}\n" for key in good))
+    return exits.DONE if len(good) == len(bodies) else exits.FAILED
+
+
+def _checked(local: Local, console: Console, which: tuple[str | None, str | None]) -> Iterator[Checkup]:
+    name, quantization = which
+    service = local.service
+    if name is not None:
+        yield service.keeping.verify(service.find(name, quantization), on_check=_teller(console))
+        return
+    yield from service.keeping.verify_all(on_check=_teller(console))
+
+
+def _asking(local: Local, checkup: Checkup) -> Any:
+    job_id = local.repair(checkup)["job_id"]
+    return lambda: local.job(job_id)
+
+
+def _say(console: Console, checkup: Checkup) -> None:
+    for file in checkup.files:
+        where = f", chunks {', '.join(map(str, file.damage))}" if file.damage else ""
+        if file.verdict != "whole":
+            console.print(f"{file.path}: {file.verdict}{where}", markup=False, soft_wrap=True)
+
+
+def _teller(console: Console) -> Any:
+    """Says how far it is: on a terminal all the time, elsewhere now and then."""
+    said: dict[str, int] = {}
+
+    def tell(path: str, size: int, done: int) -> None:
+        if console.is_terminal:
+            line = f"\r{path[-60:]}  {words.size(done)} of {words.size(size)}\x1b[K"
+            console.file.write(line if done < size else "\r\x1b[K")
+            console.file.flush()
+        elif done - said.get(path, 0) >= _STEP:
+            said[path] = done
+            console.print(f"{path}: {words.size(done)} of {words.size(size)}", markup=False, soft_wrap=True)
+
+    return tell

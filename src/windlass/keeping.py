@@ -1,0 +1,177 @@
+"""What is done with models that are here: told of, checked, mended, removed. Safe to call from several threads."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from windlass.admission import Admission
+from windlass.errors import ModelInUse, NotRepairable
+from windlass.jobs.job import Job
+from windlass.library.checking import Checked, Checking, Verdict
+from windlass.library.digests import ShouldStop, never
+from windlass.library.facts import Model, ShelfFile
+from windlass.library.receipts import CHUNK_SIZE, ModelReceipt, Receipt
+from windlass.library.removal import Removal, plan_removal, remove
+from windlass.library.shelf import Shelf
+from windlass.manifest import ManifestFile
+from windlass.pull import take_apart
+from windlass.transfer.ledger import Piece
+
+OnCheck = Callable[[str, int, int], None]
+"""Told a file's path, its size, and the bytes of it that are hashed so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What a check of a model found, file by file."""
+
+    model: Model
+    files: tuple[Checked, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every file is as it should be."""
+        return all(file.verdict is Verdict.WHOLE for file in self.files)
+
+
+def checkup_body(checkup: Checkup, job: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A check as JSON, with the job that mends what it found, where there is one."""
+    files = [
+        {"path": file.path, "size_bytes": file.size, "verdict": file.verdict}
+        | ({"damaged_chunks": list(file.damage)} if file.damage else {})
+        for file in checkup.files
+    ]
+    body = {"key": checkup.model.key, "whole": checkup.whole, "files": files}
+    return body | ({"job": job} if job else {})
+
+
+def removal_body(model: Model, removal: Removal) -> dict[str, Any]:
+    """What was removed, as JSON."""
+    return {
+        "key": model.key,
+        "removed": list(removal.removed),
+        "kept": list(removal.shared),
+        "freed_bytes": removal.freed,
+    }
+
+
+class Keeping:
+    """What is done with the models of one shelf.
+
+    Args:
+        shelf: the models.
+        admission: lets the jobs in that mend; asked for only where there may be jobs.
+        has_jobs: whether anybody has asked for any yet.
+        clock: Unix time.
+    """
+
+    def __init__(
+        self, shelf: Shelf, admission: Callable[[], Admission], has_jobs: Callable[[], bool], clock: Callable[[], float]
+    ) -> None:
+        self._shelf = shelf
+        self._admission = admission
+        self._has_jobs = has_jobs
+        self._checking = Checking(shelf.receipts, clock)
+        self._lock = threading.Lock()  # two that mend or remove the same model would be in each other's way
+
+    def verify(self, model: Model, on_check: OnCheck | None = None, should_stop: ShouldStop = never) -> Checkup:
+        """Hash every file of a model as it stands, on a thread that is in no hurry, then or later.
+
+        Raises:
+            Stopped: `should_stop` said so.
+            StorageFailure: a file cannot be read.
+        """
+        _step_back()
+        files = [self._check(file, on_check, should_stop) for file in model.files]
+        return Checkup(model, tuple(files))
+
+    def repair(self, checkup: Checkup) -> Job:
+        """Have a job fetch again what a check found damaged or missing, and nothing else.
+
+        Until it is done the model is not whole, and is not listed.
+
+        Raises:
+            NotRepairable: nobody has written down what it should be.
+            ModelInUse: a job is at work on it.
+            InsufficientStorage: there is no room for it.
+        """
+        with self._lock:
+            self._refuse_in_use(checkup.model)
+            receipt = self._receipt(checkup)
+            files = {file.shelf_path: file for file in receipt.manifest.files}
+            for checked in checkup.files:
+                if checked.verdict is Verdict.DAMAGED:
+                    self._take_apart(files[checked.path], checked)
+            return self._admission().admit(receipt.manifest)
+
+    def remove(self, model: Model) -> Removal:
+        """Take a model off the shelf, but for files that other models need.
+
+        Raises:
+            ModelInUse: a job is at work on it.
+            StorageFailure: it does not stand where it may be removed, or the disk refuses.
+        """
+        with self._lock:
+            self._refuse_in_use(model)
+            others = [other for other in self._shelf.models() if other.key != model.key]
+            removal = plan_removal(model, others)
+            remove(removal, self._shelf.receipts, self._shelf.receipts_of(model))
+        return removal
+
+    def verify_all(self, on_check: OnCheck | None = None) -> Iterator[Checkup]:
+        """Check every model. A round that is broken off is gone on with: what it has found whole is not hashed again.
+
+        Raises:
+            StorageFailure: a file cannot be read.
+        """
+        since = self._checking.begin_round()
+        for model in self._shelf.models():
+            done = [self._checking.found_since(file.path, since) for file in model.files]
+            checkup = Checkup(model, tuple(file for file in done if file))
+            yield checkup if len(checkup.files) == len(done) else self.verify(model, on_check)
+        self._checking.end_round()
+
+    def _check(self, file: ShelfFile, on_check: OnCheck | None, should_stop: ShouldStop) -> Checked:
+        told = partial(on_check, file.path, file.size) if on_check else None
+        return self._checking.check(file.path, on_progress=told, should_stop=should_stop)
+
+    def _refuse_in_use(self, model: Model) -> None:
+        paths = {file.path for file in model.files}
+        if not self._has_jobs():
+            return
+        for job in self._admission().active():
+            if any(file.shelf_path in paths for file in job.manifest.files):
+                raise ModelInUse(f"Job {job.id} is at work on files of {model.key}.", hint="Pause or cancel it first.")
+
+    def _receipt(self, checkup: Checkup) -> ModelReceipt:
+        wrong = {checked.path for checked in checkup.files if checked.verdict is not Verdict.WHOLE}
+        for receipt in self._shelf.receipts_of(checkup.model):
+            if wrong <= {file.shelf_path for file in receipt.manifest.files}:
+                return receipt
+        raise NotRepairable(
+            f"Nobody has written down what {checkup.model.key} should be: it came here by another way.",
+            hint=f"Ask for it, and what differs is fetched: windlass get {checkup.model.found.repo}",
+        )
+
+    def _take_apart(self, file: ManifestFile, checked: Checked) -> None:
+        receipt = self._shelf.receipts.read(file.shelf_path)
+        right = list(_right(receipt, checked)) if receipt and checked.damage else []
+        take_apart(file, self._shelf, right)
+
+
+def _right(receipt: Receipt, checked: Checked) -> Iterator[Piece]:
+    """The chunks that are as they were."""
+    for number, digest in enumerate(receipt.chunks):
+        if number not in checked.damage:
+            start = number * CHUNK_SIZE
+            yield Piece(start, min(CHUNK_SIZE, receipt.size - start), digest)
+
+
+def _step_back() -> None:
+    """Let everybody else go first, on systems where a thread can be told so (Linux). It stays so for this thread."""
+    with suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)

@@ -1,0 +1,125 @@
+"""Whether a file on the shelf still is what its receipt says, and if not, where it is damaged."""
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
+from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
+from windlass.library.receipts import CHUNK_SIZE, Receipt, Receipts, timestamp
+
+
+class Verdict(StrEnum):
+    """What became of a check."""
+
+    WHOLE = "whole"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    UNKNOWN = "unknown"  # no receipt says what it should be
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One file, by its path on the shelf.
+
+    Attributes:
+        size: bytes as they stand there, 0 for none.
+        damage: of a damaged file, the numbers of the chunks (16 MiB each) that are not as they were; empty where
+            nobody knows which.
+    """
+
+    path: str
+    size: int
+    verdict: Verdict
+    damage: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """Checks files of one models folder; `clock` tells Unix time, for the receipts of those that are whole."""
+
+    receipts: Receipts
+    clock: Callable[[], float]
+
+    def check(
+        self, shelf_path: str, *, on_progress: OnProgress | None = None, should_stop: ShouldStop = never
+    ) -> Checked:
+        """Hash one file as it stands, and note when it was found whole.
+
+        Args:
+            shelf_path: the file's.
+            on_progress: told the bytes hashed so far.
+            should_stop: asked every 4 MiB.
+
+        Raises:
+            Stopped: `should_stop` said so.
+            StorageFailure: the file cannot be read, or its receipt not written.
+        """
+        path = self.receipts.models_dir / shelf_path
+        receipt = self.receipts.read(shelf_path)
+        with storage_errors(f"checking {path}", self.receipts.models_dir):
+            if not path.is_file():
+                return Checked(shelf_path, 0, Verdict.MISSING)
+            if receipt is None:
+                return Checked(shelf_path, path.stat().st_size, Verdict.UNKNOWN)
+            before = path.stat()
+            digest, chunks = digest_file(
+                path, receipt.digest.algorithm, on_progress=on_progress, should_stop=should_stop
+            )
+            if digest != receipt.digest or not _is_unchanged(before, path.stat()):
+                return Checked(shelf_path, before.st_size, Verdict.DAMAGED, _damage(receipt, chunks))
+            now = timestamp(self.clock())
+            found = replace(receipt, mtime_ns=before.st_mtime_ns, verified_at=now, chunks=chunks)
+            self.receipts.write(shelf_path, found)
+        return Checked(shelf_path, before.st_size, Verdict.WHOLE)
+
+    def begin_round(self) -> str:
+        """When the round began that is under way; one that is broken off stays under way.
+
+        Raises:
+            StorageFailure: that cannot be noted.
+        """
+        root = self.receipts.models_dir
+        with storage_errors("noting that a check begins", root):
+            with suppress(FileNotFoundError):
+                return self._round.read_text(encoding="ascii").strip()
+            began = timestamp(self.clock())
+            folder_below(root, PRIVATE)
+            write_atomically(self._round, f"{began}\n")
+            return began
+
+    def end_round(self) -> None:
+        """The round is over. Raises StorageFailure."""
+        with storage_errors("noting that a check is over", self.receipts.models_dir):
+            self._round.unlink(missing_ok=True)
+
+    def found_since(self, shelf_path: str, since: str) -> Checked | None:
+        """The file, if it was found whole since then and looks the same; `since` is as `timestamp` writes it."""
+        receipt = self.receipts.read(shelf_path)
+        try:
+            found = (self.receipts.models_dir / shelf_path).stat()
+        except OSError:
+            return None
+        if receipt and receipt.verified_at >= since and receipt.agrees(found.st_size, found.st_mtime_ns):
+            return Checked(shelf_path, found.st_size, Verdict.WHOLE)
+        return None
+
+    @property
+    def _round(self) -> Path:
+        return self.receipts.models_dir / PRIVATE / "verifying-since"
+
+
+def _is_unchanged(before: os.stat_result, after: os.stat_result) -> bool:
+    return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+
+
+def _damage(receipt: Receipt, chunks: tuple[str, ...]) -> tuple[int, ...]:
+    """The chunks that are not as they were when the file was whole; none where the receipt has none."""
+    count = -(-receipt.size // CHUNK_SIZE)
+    if len(receipt.chunks) != count:
+        return ()
+    there = chunks + ("",) * (count - len(chunks))
+    return tuple(number for number in range(count) if there[number] != receipt.chunks[number])

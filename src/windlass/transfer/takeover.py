@@ -1,0 +1,45 @@
+"""A damaged file becomes a partial again, with a ledger of what in it is right: only the rest is fetched then."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from windlass.transfer import ledger as ledgers
+from windlass.transfer.ledger import Ledger, Piece
+from windlass.transfer.partial import discard, disk_errors
+from windlass.transfer.target import Target
+
+
+def take_over(path: Path, folder: Path, target: Target, right: Iterable[Piece]) -> None:
+    """Move the file at `path` to where a fetch of `target` goes on with it. No fetch may be at work on it.
+
+    A file that has another name too, as in somebody's cache, is copied: what is fetched is written into the partial,
+    and what is theirs is not written to. After a crash half way either the file is where it was, or nothing is believed
+    of the partial but what its ledger says.
+
+    Args:
+        path: the damaged file.
+        folder: of the partials, on the same disk.
+        target: what it should be.
+        right: the runs of bytes in it that are as they should be, with their digests.
+
+    Raises:
+        StorageFailure: the disk refuses.
+    """
+    ledger = Ledger(target.identity, target.size, {piece.start: piece for piece in right})
+    place = folder / f"{target.partial_name}.part"
+    with disk_errors(place):
+        folder.mkdir(parents=True, exist_ok=True)
+        discard(folder, target.partial_name)
+        place.with_suffix(".ledger").write_text(ledgers.dump(ledger), encoding="ascii")
+        _move(path, place)
+        os.truncate(place, target.size)
+
+
+def _move(path: Path, place: Path) -> None:
+    if path.is_symlink() or path.stat().st_nlink > 1:
+        shutil.copyfile(path, place)
+        path.unlink()
+    else:
+        path.rename(place)

@@ -1,0 +1,183 @@
+"""What is done with models that are here, from outside: told of, checked, mended with the least, deleted."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from e2e.conftest import MIB, gguf
+from e2e.outside import Home, Server, sha256
+from standin import ALWAYS, Hub, faults
+
+CHUNK = 16 * MIB
+BIG = "Long-Q4_K_M.gguf"
+
+
+@pytest.fixture
+def long(acme: Hub) -> str:
+    """A model of three chunks and a bit."""
+    acme.add("acme/Long-GGUF", {BIG: gguf(3 * CHUNK + MIB, 7), "Long-Q8_0.gguf": gguf(MIB, 8)})
+    return f"{acme.url}/acme/Long-GGUF"
+
+
+def flip(path: Path, offset: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def models(server: Server) -> list[str]:
+    return [row["key"] for row in server.ask("GET", "/api/v1/models").json["models"]]
+
+
+def ask(server: Server, method: str, key: str, verb: str = "", body: Any = None) -> Any:
+    return server.ask(method, f"/api/windlass/v1/models/{key}{verb}", body)
+
+
+@pytest.mark.parametrize("key", ["acme/rope-8b", "acme%2Frope-8b", "acme/rope-8b@q4_k_m", "acme%2Frope-8b%40Q4_K_M"])
+def test_one_model_with_its_files(server: Server, home: Home, key: str) -> None:
+    """By its key, plain or encoded: where it stands, what it hashed to, and from where it came."""
+    server.finished(server.download("acme/rope-8b")["job_id"])
+    answer = ask(server, "GET", key)
+    assert answer.status == 200
+    assert (answer.json["key"], answer.json["verified"]) == ("acme/rope-8b", True)
+    [file] = answer.json["files"]
+    place = home.models / file["path"]
+    assert answer.json["path"] == str(place)
+    assert file["digest"] == f"sha256:{sha256(place)}"
+    assert (file["size_bytes"], file["source"]) == (place.stat().st_size, home.hub)
+
+
+def test_what_is_not_here_is_not_found(server: Server) -> None:
+    """With the contract's error, whatever is asked of it."""
+    for method, verb in (("GET", ""), ("DELETE", ""), ("POST", "/verify")):
+        answer = ask(server, method, "acme/nothing", verb)
+        assert (answer.status, answer.error["type"], answer.error["code"]) == (404, *["model_not_found"] * 2)
+
+
+@pytest.mark.parametrize(("offset", "chunk"), [(0, 0), (CHUNK, 1), (3 * CHUNK + 5, 3)])
+def test_one_flipped_byte_costs_a_chunk(acme: Hub, home: Home, long: str, offset: int, chunk: int) -> None:
+    """It is found and said where; mending fetches two chunks at most, and the file is right again."""
+    with Server(home) as server:
+        server.finished(server.download(long, "Q4_K_M")["job_id"])
+        path = home.models / "acme" / "Long-GGUF" / BIG
+        right = sha256(path)
+        assert ask(server, "POST", "long", "/verify").json["whole"] is True
+        flip(path, offset)
+        found = ask(server, "POST", "long", "/verify", {}).json
+        assert found == {
+            "key": "long",
+            "whole": False,
+            "files": [
+                {"path": f"acme/Long-GGUF/{BIG}", "size_bytes": 3 * CHUNK + MIB, "verdict": "damaged",
+                 "damaged_chunks": [chunk]}
+            ],
+        }  # fmt: skip
+        before = acme.sent(BIG)
+        mending = ask(server, "POST", "long", "/verify", {"repair": True}).json
+        done = server.finished(mending["job"]["job_id"])
+        assert done["status"] == "completed"
+        assert acme.sent(BIG) - before <= 2 * CHUNK
+        assert sha256(path) == right
+        whole = ask(server, "POST", "long", "/verify", {"repair": True}).json
+        assert (whole["whole"], "job" in whole, acme.sent(BIG) - before <= 2 * CHUNK) == (True, False, True)
+
+
+def test_while_it_is_mended_it_is_no_model(acme: Hub, home: Home, long: str) -> None:
+    """Nothing that is not whole is listed; another repair meanwhile, or a deletion, is refused."""
+    with Server(home) as server:
+        server.finished(server.download(long, "Q4_K_M")["job_id"])
+        flip(home.models / "acme" / "Long-GGUF" / BIG, 5)
+        acme.misbehave("cdn", faults.stall(after=1000), times=ALWAYS)
+        job = ask(server, "POST", "long", "/verify", {"repair": True}).json["job"]
+        assert models(server) == []
+        assert home.visible() == set()
+        acme.behave()
+        server.kill()
+        server.restart()
+        assert server.finished(job["job_id"])["status"] == "completed"
+        assert models(server) == ["long"]
+
+
+def test_a_missing_file_is_fetched_again(acme: Hub, home: Home) -> None:
+    """One of three shards: found missing is no model, so it is asked for again, and only that one comes."""
+    with Server(home) as server:
+        server.finished(server.download("acme/Big-GGUF")["job_id"])
+        shards = sorted((home.models / "acme" / "Big-GGUF").iterdir())
+        sent = acme.sent(shards[1].name), acme.sent(shards[0].name)
+        shards[1].unlink()
+        assert models(server) == []
+        server.finished(server.download("acme/Big-GGUF")["job_id"])
+        assert acme.sent(shards[1].name) > sent[0]
+        assert acme.sent(shards[0].name) == sent[1]
+
+
+def test_deleted_with_what_it_frees(acme: Hub, home: Home, long: str) -> None:
+    """The other quantization stays; a second time it is not found; asked for again it comes again."""
+    with Server(home) as server:
+        for quantization in ("Q4_K_M", "Q8_0"):
+            server.finished(server.download(long, quantization)["job_id"])
+        gone = ask(server, "DELETE", quote("long@q8_0", safe=""))
+        assert gone.json == {
+            "key": "long@q8_0",
+            "removed": ["acme/Long-GGUF/Long-Q8_0.gguf"],
+            "kept": [],
+            "freed_bytes": MIB,
+        }
+        assert home.visible() == {f"acme/Long-GGUF/{BIG}"}
+        assert ask(server, "DELETE", "long@q8_0").status == 404
+        again = server.download(long, "Q8_0")
+        assert again["status"] == "downloading"
+        assert server.finished(again["job_id"])["status"] == "completed"
+
+
+def test_what_a_job_is_at_work_on_is_not_deleted(acme: Hub, home: Home) -> None:
+    """A projector that it shares with one that is on its way: 409 names the job, and all is as it was."""
+    acme.add("acme/Eye-GGUF", {"Eye-Q4_K_M.gguf": gguf(MIB, 20), "Eye-Q8_0.gguf": gguf(MIB, 22),
+                               "mmproj-Eye-F16.gguf": gguf(MIB // 2, 21)})  # fmt: skip
+    with Server(home) as server:
+        server.finished(server.download("acme/Eye-GGUF", "Q4_K_M")["job_id"])
+        acme.misbehave("cdn", faults.stall(after=1000), times=ALWAYS)
+        job_id = server.download("acme/Eye-GGUF", "Q8_0")["job_id"]
+        seen = home.visible()
+        refused = ask(server, "DELETE", "eye")
+        assert (refused.status, refused.error["code"]) == (409, "model_in_use")
+        assert job_id in refused.error["message"]
+        assert home.visible() == seen
+        server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/cancel")
+        assert ask(server, "DELETE", "eye").status == 200
+    assert home.visible() == set()
+
+
+# On the command line
+
+
+def test_verify_and_rm_without_a_server(acme: Hub, home: Home, long: str) -> None:
+    """Found, mended by this very command, deleted: the exit code and stdout say how it went."""
+    assert home.run("get", f"{long}@Q4_K_M").returncode == 0
+    path = home.models / "acme" / "Long-GGUF" / BIG
+    right = sha256(path)
+    good = home.run("verify", "long")
+    assert (good.returncode, good.stdout) == (0, "long\n")
+    flip(path, CHUNK + 3)
+    bad = home.run("verify", "--all")
+    assert (bad.returncode, bad.stdout) == (1, "")
+    assert f"acme/Long-GGUF/{BIG}: damaged, chunks 1" in bad.stderr
+    mended = home.run("verify", "long", "--repair", "--json")
+    assert mended.returncode == 0, mended.stderr
+    [body] = json.loads(mended.stdout)
+    assert body["job"]["status"] == "completed"
+    assert sha256(path) == right
+    kept = home.run("rm", "long")
+    assert (kept.returncode, kept.stdout) == (130, "")
+    assert path.exists()
+    gone = home.run("rm", "long", "-y")
+    assert (gone.returncode, gone.stdout) == (0, "long is deleted: 51.4 MB free\n")
+    assert home.visible() == set()
+    assert home.run("rm", "long", "-y").returncode == 3
+    assert home.run("verify").returncode == 2
+    assert home.run("verify", "--all").returncode == 0

@@ -1,0 +1,82 @@
+"""A damaged file becomes a partial: what is right in it counts, and nobody else's file is written to."""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import xxhash
+
+from windlass.transfer.ledger import Piece
+from windlass.transfer.partial import kept_bytes, open_partial
+from windlass.transfer.takeover import take_over
+from windlass.transfer.target import Target
+
+CONTENT = os.urandom(4_000_000)
+TARGET = Target("owner/M/m.gguf", "", len(CONTENT), "sha256", sha256(CONTENT).hexdigest())
+HALF = Piece(0, 2_000_000, xxhash.xxh3_64_hexdigest(CONTENT[:2_000_000]))
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(CONTENT[:-1] + b"?")
+    return path
+
+
+def kept(folder: Path) -> int:
+    return kept_bytes(folder, TARGET.partial_name, TARGET.identity, TARGET.size)
+
+
+def test_what_is_right_is_kept(damaged: Path, tmp_path: Path) -> None:
+    """The file itself is moved, not copied; a fetch opens it with its ledger."""
+    inode = damaged.stat().st_ino
+    take_over(damaged, tmp_path / "partial", TARGET, [HALF])
+    assert not damaged.exists()
+    assert kept(tmp_path / "partial") == 2_000_000
+    partial = open_partial(tmp_path / "partial", TARGET.partial_name, TARGET.identity, TARGET.size)
+    assert partial
+    assert partial.path.stat().st_ino == inode
+    assert list(partial.ledger.pieces.values()) == [HALF]
+    partial.close()
+
+
+@pytest.mark.parametrize("size", [0, 3_000_000, 5_000_000])
+def test_another_length_is_put_right(damaged: Path, tmp_path: Path, size: int) -> None:
+    """What is to be fetched has its place."""
+    os.truncate(damaged, size)
+    take_over(damaged, tmp_path / "partial", TARGET, [HALF] if size else [])
+    assert kept(tmp_path / "partial") == (2_000_000 if size else 0)
+    [part] = (tmp_path / "partial").glob("*.part")
+    assert part.stat().st_size == TARGET.size
+
+
+def test_with_nothing_right_all_is_fetched(damaged: Path, tmp_path: Path) -> None:
+    """As where nobody knows the digests of the chunks."""
+    take_over(damaged, tmp_path / "partial", TARGET, [])
+    assert kept(tmp_path / "partial") == 0
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_what_has_another_name_is_copied(damaged: Path, tmp_path: Path, link: object) -> None:
+    """It is in somebody else's cache as well, and is not written to."""
+    theirs = tmp_path / "theirs"
+    damaged.rename(theirs)
+    link(theirs, damaged)  # type: ignore[operator]
+    before = theirs.read_bytes()
+    take_over(damaged, tmp_path / "partial", TARGET, [HALF])
+    [part] = (tmp_path / "partial").glob("*.part")
+    part.write_bytes(b"fetched")
+    assert theirs.read_bytes() == before
+    assert not os.path.lexists(damaged)
+
+
+def test_a_leftover_of_the_same_name_makes_way(damaged: Path, tmp_path: Path) -> None:
+    """A seal of an older one would vouch for what it has not seen."""
+    folder = tmp_path / "partial"
+    folder.mkdir()
+    for suffix in ("part", "ledger", "whole"):
+        (folder / f"{TARGET.partial_name}.{suffix}").write_text("old")
+    take_over(damaged, folder, TARGET, [HALF])
+    assert kept(folder) == 2_000_000
+    assert not (folder / f"{TARGET.partial_name}.whole").exists()
