@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 import urllib.request
 from typing import Any
 
@@ -88,3 +89,19 @@ def test_a_signal_ends_it_well(number: signal.Signals, capsys: pytest.CaptureFix
             listening.until_ended()
         assert said == [f"Listening on {listening.url}\n"]
     assert signal.getsignal(number) is before
+
+
+def test_a_signal_that_another_thread_gets_ends_it() -> None:
+    """The kernel may choose any thread, and the one that waits for the end is not woken by that."""
+
+    def get_it() -> None:
+        time.sleep(0.1)  # until the main thread waits
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    rescue = threading.Timer(10, os.kill, (os.getpid(), signal.SIGTERM))
+    with Listening(app) as listening:
+        for thread in (threading.Thread(target=get_it), rescue):
+            thread.start()
+        listening.until_ended()
+        assert rescue.is_alive()
+        rescue.cancel()

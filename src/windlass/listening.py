@@ -5,13 +5,15 @@ import signal
 import socket
 import sys
 import threading
-from types import FrameType
 from typing import Any, Self
 
 import uvicorn
 
 from windlass.callers import Caller
 from windlass.errors import StateFailure
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+_OVER = 0  # the server has ended; no signal has this number
 
 
 class Listening:
@@ -47,7 +49,8 @@ class Listening:
         )
         self._server = _Announcing(config)
         self._thread = threading.Thread(target=self._run, name="windlass-http")
-        self._ended = threading.Event()
+        self._heard, self._told = socket.socketpair()  # through which it hears that it is to end, or has ended
+        self._told.setblocking(False)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -60,30 +63,33 @@ class Listening:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join()
-        self._socket.close()
+        for each in (self._socket, self._heard, self._told):
+            each.close()
 
     def _run(self) -> None:
         try:
             self._server.run([self._socket])
         finally:
             self._server.up.set()
-            self._ended.set()
+            self._told.send(bytes([_OVER]))
 
     def until_ended(self) -> None:
         """Say on stdout where it listens, and return at SIGINT or SIGTERM. For the main thread.
 
         Not uvicorn's own handling: that raises the signal again when it is done, and SIGTERM would not end with exit 0.
+        And not an event that a handler sets: the kernel may give the signal to any thread, which does not wake this one
+        from waiting for a lock, and so the handler would not run. What is written at once, wherever it arrives, is
+        waited for instead.
         """
-
-        def end(_number: int, _frame: FrameType | None) -> None:
-            self._ended.set()
-
-        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, lambda *_: None) for number in _ENDING}
+        told_before = signal.set_wakeup_fd(self._told.fileno())
         try:
             sys.stdout.write(f"Listening on {self.url}\n")
             sys.stdout.flush()
-            self._ended.wait()
+            while self._heard.recv(1)[0] not in {*_ENDING, _OVER}:
+                pass
         finally:
+            signal.set_wakeup_fd(told_before)
             for number, handler in before.items():
                 signal.signal(number, handler)
 
