@@ -27,7 +27,8 @@ class ModelsFolder:
         Raises:
             StorageUnavailable: it is gone.
         """
-        if not self.path.exists() and self._is_known():
+        # In this order: another thread may make it between the two looks, and notes it after.
+        if self._is_known() and not self.path.exists():
             raise StorageUnavailable(
                 f"The models folder {self.path} is gone.",
                 hint="Is its disk plugged in and mounted? If you removed the folder yourself, make it again.",
