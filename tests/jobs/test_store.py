@@ -241,6 +241,29 @@ def test_yield_and_resume_put_a_job_back_as_it_is(store: Store) -> None:
         assert (back.state, back.phase, back.downloaded, back.number) == (State.QUEUED, Phase.QUEUED, 3, job.number)
 
 
+@pytest.mark.parametrize(
+    ("edges", "state", "phase"),
+    [
+        ((PAUSE,), State.PAUSED, Phase.TRANSFERRING),
+        ((YIELD,), State.QUEUED, Phase.QUEUED),
+        ((PAUSE, RESUME), State.QUEUED, Phase.QUEUED),
+        ((CANCEL,), State.CANCELLED, Phase.TRANSFERRING),
+        ((FINISH,), State.COMPLETED, Phase.DONE),
+    ],
+)
+def test_how_far_a_job_was_is_noted_when_it_has_stopped(
+    store: Store, edges: tuple[Edge, ...], state: State, phase: Phase
+) -> None:
+    """Wherever it has gone meanwhile; one that is back in the queue says so."""
+    job = store.add(numbered(1))
+    store.move(job.id, START)
+    for edge in edges:
+        store.move(job.id, edge)
+    store.settle(job.id, 5, Phase.TRANSFERRING)
+    job = store.get(job.id)
+    assert (job.state, job.phase, job.downloaded) == (state, phase, 0 if state is State.COMPLETED else 5)
+
+
 def test_progress_is_noted_only_where_there_can_be_some(store: Store) -> None:
     """A late note of a pull that was told to stop must not touch a job that is over, nor the phase of a paused one."""
     job = store.add(numbered(1))

@@ -176,10 +176,11 @@ class Store:
             return bool(connection.execute(sa.update(jobs).where(guard).values(values)).rowcount)
 
     def settle(self, job_id: str, downloaded: int, phase: Phase) -> None:
-        """Note how far a job was when it was told to stop."""
+        """Note how far a job was when it was told to stop. One that was resumed meanwhile is in the queue already."""
         guard = sa.and_(jobs.c.id == job_id, jobs.c.state != State.COMPLETED)
+        stopped = sa.case((jobs.c.state == State.QUEUED, jobs.c.phase), else_=phase)
         with self._engine.begin() as connection:
-            connection.execute(sa.update(jobs).where(guard).values(downloaded=downloaded, phase=phase))
+            connection.execute(sa.update(jobs).where(guard).values(downloaded=downloaded, phase=stopped))
 
     def change(self, job_id: str, **changes: Any) -> Job:
         """Set a job's `priority` or `limit_rate`.
