@@ -14,7 +14,7 @@ from a_yard import CONTENTS, LARGE, Yard, begin, job_manifest, quick_yard
 from windlass import runner as module
 from windlass.errors import StorageUnavailable
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, PAUSE, RESUME, START, YIELD, Edge, Phase, State
+from windlass.jobs.states import CANCEL, FINISH, PAUSE, RESUME, START, YIELD, Edge, Phase, State
 from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
 from windlass.limits import Limits, read_limits
@@ -117,6 +117,26 @@ def test_a_job_that_another_process_starts_first_is_left_to_it(
         assert tried.is_set()
         assert yard.store.get(ids[0]).owner == other.name
     yard.until(State.COMPLETED, ids[0])
+
+
+def test_a_job_that_is_paused_as_it_ends_keeps_all_that_has_come(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause stands, and no byte that was told of is taken back."""
+    move = yard.store.move
+    [job_id] = yard.add(0)
+
+    def pause_first(moved: str, edge: Edge, **more: object) -> Job:
+        if edge is FINISH:
+            move(job_id, PAUSE)
+        return move(moved, edge, **more)
+
+    monkeypatch.setattr(yard.store, "move", pause_first)
+    yard.runner.start()
+    assert yard.runner.ended.wait(20)
+    job = yard.store.get(job_id)
+    assert (job.state, job.downloaded, job.phase) == (State.PAUSED, job.total, Phase.VERIFYING)
+    monkeypatch.setattr(yard.store, "move", move)
+    yard.store.move(job_id, RESUME)
+    yard.until(State.COMPLETED, job_id)
 
 
 def _owner(yard: Yard, owner: str | None) -> str | None:

@@ -303,7 +303,7 @@ class Runner:
             means = await self._in_thread(self._workshop.means, tools)
             self._clerks.submit(self._waiting.prepare)  # now that there is a folder, whose disk can be looked at
             await pull(job.manifest, means, progress)
-            await self._end(job, FINISH, downloaded=progress.downloaded)
+            await self._end(job, progress, FINISH, downloaded=progress.downloaded)
         except asyncio.CancelledError:
             await self._in_thread(self._store.settle, job.id, progress.downloaded, progress.phase)
             raise
@@ -344,11 +344,13 @@ class Runner:
         # What is kept is asked of the disk: wrong bytes were thrown away, and somebody may have tidied up.
         kept = (await self._in_thread(progress_of, job.manifest, self._workshop.shelf)).downloaded
         said = {"error_code": error.code, "error_message": str(error)}
-        await self._end(job, FAIL, note=error.code, downloaded=kept, phase=progress.phase, **said)
+        await self._end(job, progress, FAIL, note=error.code, downloaded=kept, phase=progress.phase, **said)
 
-    async def _end(self, job: Job, edge: Edge, **changes: Any) -> None:
-        with suppress(IllegalMove):  # it was paused or cancelled in its last moment: that stands
+    async def _end(self, job: Job, progress: Progress, edge: Edge, **changes: Any) -> None:
+        try:
             await self._in_thread(lambda: self._store.move(job.id, edge, **changes))
+        except IllegalMove:  # it was paused or cancelled in its last moment: that stands, with all that has come
+            await self._in_thread(self._store.settle, job.id, changes["downloaded"], progress.phase)
 
     async def _interrupt(self, job_id: str, then: Work) -> None:
         async with self._deciding:
