@@ -1,6 +1,7 @@
 """The recipe: what is here is not fetched, nothing is seen before all is whole, a stop at any moment does no harm."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -334,6 +335,34 @@ def test_partials_are_discarded_by_name(means: Means, shelf: Watched) -> None:
     assert {name.partition(".")[0] for name in gone} == mine
     discard_partials(mine | others | {"0" * 32}, shelf)
     assert not [name for name in left_over(shelf) if name.partition(".")[0] in mine | others]
+
+
+def test_what_is_published_while_it_is_counted_counts(means: Means, shelf: Watched) -> None:
+    """Between the look at the partial and the look at the shelf, or after both: no byte of it is overlooked."""
+    bring(shards(), means)
+    file = shards().files[0]
+    place, [name] = shelf.path_of(file), partial_names(manifest_of(file))
+    partial, mtime = shelf.private_dir / "partial" / f"{name}.part", shelf.path_of(file).stat().st_mtime_ns
+
+    def publish() -> None:
+        if partial.exists():
+            partial.replace(place)
+            os.utime(place, ns=(mtime, mtime))
+
+    class Before(Shelf):
+        def state_of(self, file: ManifestFile) -> State:
+            publish()
+            return super().state_of(file)
+
+    class After(Shelf):
+        def state_of(self, file: ManifestFile) -> State:
+            state = super().state_of(file)
+            publish()
+            return state
+
+    for other in (Before, After):
+        place.replace(partial)
+        assert progress_of(manifest_of(file), other(shelf.models_dir, shelf.models_dir)).downloaded == file.size
 
 
 def test_what_is_handed_over(shelf: Shelf) -> None:

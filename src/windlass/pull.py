@@ -248,12 +248,14 @@ def _publish_group(group: Sequence[tuple[Arrival, Seal]], shelf: Shelf) -> bool:
 
 
 def _meter(file: ManifestFile, shelf: Shelf) -> Meter:
+    target, folder = _target(file), _partials(shelf)
+    kept = 0
+    if exists(folder, target.partial_name):
+        kept = kept_bytes(folder, target.partial_name, target.identity, file.size)
+    # The shelf last: what another job publishes between the two looks is seen there.
     if shelf.state_of(file) is State.PRESENT:
         return Meter(file.size, kept=file.size, checked=file.size)
-    target, folder = _target(file), _partials(shelf)
-    if not exists(folder, target.partial_name):
-        return Meter(file.size)
-    return Meter(file.size, kept=kept_bytes(folder, target.partial_name, target.identity, file.size))
+    return Meter(file.size, kept=kept)
 
 
 def _partials(shelf: Shelf) -> Path:
