@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,10 @@ from windlass.errors import (
     StorageUnavailable,
     WindlassError,
 )
-from windlass.jobs.states import FAIL, START, WAIT, YIELD, State
+from windlass.jobs.job import Job
+from windlass.jobs.states import CANCEL, FAIL, FOUND, PAUSE, RESUME, RETRY, START, WAIT, YIELD, Edge, State
 from windlass.pull import partial_names
+from windlass.running import Work
 from windlass.service import Service
 from windlass.settings import Settings, load
 from windlass.views import JobView, job_body
@@ -120,6 +123,14 @@ def bring(service: Service, model: str = REPO, quantization: str | None = None) 
     assert not already
     finish(service, view.job.id)
     return service.job(view.job.id)
+
+
+def bring_by_hand(service: Service) -> None:
+    """Somebody copies the model there."""
+    folder = service.settings.models_dir / REPO
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
+    (folder / "mmproj-F16.gguf").write_bytes(PROJECTOR)
 
 
 def tree(*roots: Path) -> dict[str, bytes]:
@@ -220,6 +231,15 @@ def test_files_that_came_by_another_way_are_already_downloaded(service: Service,
     assert [model.path for model in service.models()] == [folder / "Qwen3-8B-Q4_K_M.gguf"]
 
 
+def test_many_who_ask_for_what_is_here_get_one_job(service: Service) -> None:
+    """At the same moment, and for the first time."""
+    bring_by_hand(service)
+    with ThreadPoolExecutor(16) as pool:
+        views = list(pool.map(lambda _: service.download(REPO), range(48)))
+    assert {already for _, already in views} == {True}
+    assert len({view.job.id for view, _ in views}) == 1
+
+
 @pytest.mark.parametrize("how", ["failed", "paused", "queued"])
 def test_an_open_job_whose_files_came_by_another_way(service: Service, how: str) -> None:
     """A failed or paused one is completed on the spot; one that waits to run finds out by itself."""
@@ -229,15 +249,58 @@ def test_an_open_job_whose_files_came_by_another_way(service: Service, how: str)
     if how == "failed":
         service.store.move(job.id, START)
         service.store.move(job.id, FAIL, error_code="hub_error")
-    folder = service.settings.models_dir / REPO
-    folder.mkdir(parents=True)
-    (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
-    (folder / "mmproj-F16.gguf").write_bytes(PROJECTOR)
+    bring_by_hand(service)
     view, already = service.download(REPO)
     assert view.job.id == job.id
     assert already is (how != "queued")
     assert view.job.state is (State.QUEUED if how == "queued" else State.COMPLETED)
     assert view.job.error_code is None
+
+
+QuickHand = Callable[..., None]
+
+
+@pytest.fixture
+def quick_hand(service: Service, monkeypatch: pytest.MonkeyPatch) -> QuickHand:
+    """Have somebody be faster: a job that is to be moved along the first edge is moved along the others before."""
+    move = service.store.move
+
+    def be_faster(job_id: str, than: Edge, *edges: Edge) -> None:
+        def second(moved: str, wanted: Edge, **more: Any) -> Job:
+            if (moved, wanted) == (job_id, than) and service.store.get(job_id).state in edges[0].sources:
+                for edge in edges:
+                    move(job_id, edge)
+            return move(moved, wanted, **more)
+
+        monkeypatch.setattr(service.store, "move", second)
+
+    return be_faster
+
+
+@pytest.mark.parametrize("how", ["failed", "paused"])
+def test_a_job_that_is_cancelled_while_it_is_asked_for(service: Service, how: str, quick_hand: QuickHand) -> None:
+    """Who asks gets a job all the same, a new one."""
+    job = service.download(REPO)[0].job
+    service.store.move(job.id, START)
+    service.store.move(job.id, PAUSE if how == "paused" else FAIL)
+    quick_hand(job.id, RESUME if how == "paused" else RETRY, CANCEL)
+    view, already = service.download(REPO)
+    assert service.store.get(job.id).state is State.CANCELLED
+    assert (view.job.id != job.id, view.job.state, already) == (True, State.QUEUED, False)
+
+
+@pytest.mark.parametrize(("edges", "goes_on"), [((CANCEL,), False), ((RESUME, START), True)])
+def test_a_job_that_is_moved_while_its_files_are_found(
+    service: Service, edges: tuple[Edge, ...], goes_on: bool, quick_hand: QuickHand
+) -> None:
+    """Who asks is not told that it is completed: it goes on and finds out by itself, or another one does."""
+    job = service.download(REPO)[0].job
+    service.pause(job.id)
+    bring_by_hand(service)
+    quick_hand(job.id, FOUND, *edges)
+    view, already = service.download(REPO)
+    assert (view.job.id == job.id, view.job.state in ACTIVE, already) == (goes_on, True, False)
+    finish(service, view.job.id)
 
 
 def test_wrong_files_of_the_right_size_are_not_already_downloaded(service: Service) -> None:
@@ -252,10 +315,7 @@ def test_wrong_files_of_the_right_size_are_not_already_downloaded(service: Servi
 def test_much_that_is_unverified_is_hashed_by_a_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """No client waits a minute for its answer: beyond a bound the answer is a job, which then fetches nothing."""
     monkeypatch.setattr("windlass.admission.HASH_AT_ONCE", len(Q4) - 1)
-    folder = service.settings.models_dir / REPO
-    folder.mkdir(parents=True)
-    (folder / "Qwen3-8B-Q4_K_M.gguf").write_bytes(Q4)
-    (folder / "mmproj-F16.gguf").write_bytes(PROJECTOR)
+    bring_by_hand(service)
     view = bring(service)
     assert view.progress
     assert sum(meter.fetched for meter in view.progress.files.values()) == 0
@@ -450,9 +510,14 @@ def test_a_job_that_waits_for_room_and_is_paused_stays_paused(service: Service, 
 
 def test_a_job_that_waits_for_room_is_cancelled_as_any(service: Service, waiting: str) -> None:
     """And until then its partials are wanted."""
-    job = service.store.get(waiting)
-    assert service.admission.wanted_by_others(replace(job, id="job_x")) >= {*partial_names(job.manifest)}
+    job, folder = service.store.get(waiting), service.shelf.private_dir / "partial"
+    folder.mkdir(parents=True)
+    for name in partial_names(job.manifest):
+        (folder / f"{name}.part").touch()
+    service.admission.discard(replace(job, id="job_x"))
+    assert partials(service) == {f"{name}.part" for name in partial_names(job.manifest)}
     assert service.cancel(waiting).job.state is State.CANCELLED
+    assert partials(service) == set()
 
 
 def test_a_job_that_waits_for_room_goes_on_by_itself(service: Service, waiting: str) -> None:
@@ -574,6 +639,24 @@ def test_cancel_keeps_what_another_job_wants(service: Service, stopped: JobView)
     assert left
     service.cancel(other.id)
     assert partials(service) == set()
+
+
+def test_cancel_keeps_what_a_new_job_counts_on(
+    service: Service, stopped: JobView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for the model again before the partials of the cancelled job are removed has them for the new one."""
+    service.runner.only = ()
+    before, interrupt, again = partials(service), service.runner.interrupt, []
+
+    def ask_first(job_id: str, then: Work) -> None:
+        again.append(service.download(REPO)[0])
+        interrupt(job_id, then)
+
+    monkeypatch.setattr(service.runner, "interrupt", ask_first)
+    service.cancel(stopped.job.id)
+    assert again[0].job.id != stopped.job.id
+    assert again[0].downloaded == stopped.downloaded
+    assert partials(service) == before
 
 
 def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: JobView) -> None:

@@ -41,13 +41,19 @@ class Admission:
         self._lock = threading.Lock()  # between the look at the disk and the job that it was for
 
     def found(self, manifest: Manifest, job: Job | None) -> Job | None:
-        """The job of a model that is here, whole; None of one that has to be brought in, by `job` perhaps."""
+        """The job of a model that is here, whole; None of one that has to be brought in, by `job` perhaps.
+
+        None also where `job` has been moved meanwhile: `admit` looks at it again.
+        """
         if (job and job.state in ACTIVE) or not _is_here(manifest, self._shelf):
             return None
         publish_model(manifest, self._shelf)
         if job is None:
-            return self._store.add_completed(manifest)
-        return move(self._store, job.id, FOUND, {State.COMPLETED, *ACTIVE})
+            with self._lock:  # of many who ask at once one makes it
+                return self._store.add_completed(manifest)
+        with suppress(IllegalMove):
+            return move(self._store, job.id, FOUND, {State.COMPLETED})
+        return None
 
     def admit(self, manifest: Manifest) -> Job:
         """The job that brings a manifest in: a new one, or the open one, which goes on if it had stopped.
@@ -57,8 +63,12 @@ class Admission:
             StorageUnavailable: the models folder is gone.
         """
         with self._lock:
-            job = self._store.open_job(manifest.key)
-            return job if job and job.state in ACTIVE else self._go_on(job, manifest)
+            while True:
+                job = self._store.open_job(manifest.key)
+                if job and job.state in ACTIVE:
+                    return job
+                with suppress(IllegalMove):  # somebody was faster: it goes on already, or was cancelled
+                    return self._go_on(job, manifest)
 
     def resume(self, job_id: str) -> None:
         """Let a job go on that had stopped. Raises JobNotFound, IllegalMove, InsufficientStorage."""
@@ -68,10 +78,10 @@ class Admission:
                 self._make_room(job.manifest)
             move(self._store, job_id, RETRY if job.state is State.FAILED else RESUME, ACTIVE)
 
-    def wanted_by_others(self, job: Job) -> frozenset[str]:
-        """Names of the partials that open jobs other than `job` need."""
-        others = (other for other in self._store.jobs(OPEN) if other.id != job.id)
-        return frozenset(name for other in others for name in partial_names(other.manifest))
+    def discard(self, job: Job) -> None:
+        """Remove what is left of a job that is over, but what open jobs need: one that was let in just now, too."""
+        with self._lock:
+            self._discard(job, partial_names(job.manifest))
 
     def active(self) -> list[Job]:
         """The jobs that run or wait for their turn."""
@@ -90,12 +100,15 @@ class Admission:
             return self._store.get(job.id)
         if job.state in PAUSED:
             return move(self._store, job.id, RESUME, ACTIVE)
-        with suppress(IllegalMove):  # another process was faster: it goes on already
-            self._store.retry(job.id, manifest)
-            # The repository may have moved on since: what of the old files is not among the new ones serves nobody.
-            old = partial_names(job.manifest) - partial_names(manifest) - self.wanted_by_others(job)
-            discard_partials(old, self._shelf)
+        self._store.retry(job.id, manifest)
+        # The repository may have moved on since: what of the old files is not among the new ones serves nobody.
+        self._discard(job, partial_names(job.manifest) - partial_names(manifest))
         return self._store.get(job.id)
+
+    def _discard(self, job: Job, names: frozenset[str]) -> None:
+        others = (other for other in self._store.jobs(OPEN) if other.id != job.id)
+        wanted = frozenset(name for other in others for name in partial_names(other.manifest))
+        discard_partials(names - wanted, self._shelf)
 
     def _make_room(self, manifest: Manifest) -> None:
         """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""

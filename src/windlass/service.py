@@ -25,8 +25,9 @@ from windlass.limits import Limits
 from windlass.manifest import Format
 from windlass.news import News
 from windlass.presence import Presence
-from windlass.pull import Means, discard_partials, hand_over, partial_names, progress_of
+from windlass.pull import Means, hand_over, progress_of
 from windlass.rules import Rules
+from windlass.running import nothing
 from windlass.settings import Settings
 from windlass.tokens import Tokens
 from windlass.views import JobView, Measures, job_row
@@ -267,9 +268,7 @@ class Service:
     def cancel(self, job_id: str, *, keep_partial: bool = False) -> JobView:
         """End a job for good, and remove what it had brought so far. Raises JobNotFound, IllegalMove."""
         job = move(self.store, job_id, CANCEL, {State.CANCELLED})
-        kept = partial_names(job.manifest) if keep_partial else self.admission.wanted_by_others(job)
-        discard = partial(discard_partials, partial_names(job.manifest) - kept, self.shelf)
-        self.runner.interrupt(job_id, discard)
+        self.runner.interrupt(job_id, nothing if keep_partial else partial(self.admission.discard, job))
         return self.job(job_id)
 
     def forget(self, job_id: str) -> None:
@@ -277,7 +276,7 @@ class Service:
         job = self.store.get(job_id)
         self.store.forget(job_id)
         self.events.touch(job_id)
-        discard_partials(partial_names(job.manifest) - self.admission.wanted_by_others(job), self.shelf)
+        self.admission.discard(job)
 
     def change(self, job_id: str, **changes: Unpack[Changes]) -> JobView:
         """Change a job; what runs feels it at once. Raises JobNotFound, InvalidRequest."""
