@@ -659,6 +659,14 @@ def test_cancel_keeps_what_a_new_job_counts_on(
     assert partials(service) == before
 
 
+def test_what_came_before_the_files_came_by_another_way_is_removed(service: Service, stopped: JobView) -> None:
+    """Of a paused job that the request completes nothing is left beside the model."""
+    bring_by_hand(service)
+    view, already = service.download(REPO)
+    assert (view.job.id, view.job.state, already) == (stopped.job.id, State.COMPLETED, True)
+    assert partials(service) == set()
+
+
 def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: JobView) -> None:
     """And again is the same; a job that is over cannot."""
     service.runner.only, job_id = (), stopped.job.id

@@ -26,7 +26,17 @@ from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
 from windlass.transfer.ledger import Piece
 from windlass.transfer.meter import Meter
-from windlass.transfer.partial import SMALL, Seal, claimed, clear, discard, disk_errors, exists, kept_bytes
+from windlass.transfer.partial import (
+    SMALL,
+    Seal,
+    claimed,
+    clear,
+    discard,
+    discard_idle,
+    disk_errors,
+    exists,
+    kept_bytes,
+)
 from windlass.transfer.takeover import take_over
 from windlass.transfer.target import Staged, Target, Tools
 
@@ -126,7 +136,10 @@ def take_apart(file: ManifestFile, shelf: Shelf, right: Iterable[Piece]) -> None
 
 
 def publish_model(manifest: Manifest, shelf: Shelf) -> None:
-    """Note that all files of a manifest stand on the shelf and are one model, with its catalog entry if it has one."""
+    """Note that all files of a manifest stand on the shelf and are one model, with its catalog entry if it has one.
+
+    What had come of them before somebody brought them by another way serves nobody any more, and is removed.
+    """
     overrides: dict[str, Any] = {}
     if manifest.catalog:
         from windlass.hub.model_yaml import read_model_yaml
@@ -134,6 +147,8 @@ def publish_model(manifest: Manifest, shelf: Shelf) -> None:
         shelf.publish_catalog(manifest.catalog)
         overrides = dict(read_model_yaml(manifest.catalog.model_yaml).overrides)
     shelf.finish(manifest, overrides)
+    for name in partial_names(manifest):
+        discard_idle(_partials(shelf), name)
 
 
 async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[ManifestFile]:

@@ -15,6 +15,7 @@ from windlass.transfer import ledger as ledgers
 from windlass.transfer.ledger import Piece
 from windlass.transfer.partial import (
     discard,
+    discard_idle,
     exists,
     kept_bytes,
     open_partial,
@@ -256,3 +257,16 @@ def test_discard_leaves_nothing(tmp_path: Path) -> None:
     discard(tmp_path, "f")
     assert list(tmp_path.iterdir()) == []
     assert not exists(tmp_path, "f")
+
+
+def test_only_what_no_writer_has_is_discarded_as_idle(tmp_path: Path) -> None:
+    """One that is open stays; one that is not goes with all that lies beside it, and there may be none."""
+    with opened(tmp_path) as partial:
+        partial.record([piece(0)])
+        before = sorted(tmp_path.iterdir())
+        discard_idle(tmp_path, "f")
+        assert sorted(tmp_path.iterdir()) == before
+        partial.seal("aa", "bb", ())
+    discard_idle(tmp_path, "f")
+    discard_idle(tmp_path, "f")
+    assert list(tmp_path.iterdir()) == []

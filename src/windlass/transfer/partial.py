@@ -273,6 +273,21 @@ def discard(folder: Path, name: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def discard_idle(folder: Path, name: str) -> None:
+    """Remove a partial and what lies beside it, unless a writer has it."""
+    path = folder / f"{name}.part"
+    with disk_errors(path):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            if _locked(fd, path):
+                discard(folder, name)
+        finally:
+            os.close(fd)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Turn what the operating system says into errors for people."""
