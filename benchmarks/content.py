@@ -46,10 +46,15 @@ class Repository:
 
 def gguf(root: Path, repo: str, size: int, shards: int = 1) -> Repository:
     """A GGUF of `size` bytes a shard, below `root`."""
-    title, folder = repo.removesuffix("-GGUF"), root / "bench" / repo
-    names = [f"{title}-Q4_K_M-{n:05}-of-{shards:05}.gguf" for n in range(1, shards + 1)]
     if shards == 1:
-        names = [f"{title}-Q4_K_M.gguf"]
+        return quantized(root, repo, size, ["Q4_K_M"])
+    return quantized(root, repo, size, [f"Q4_K_M-{n:05}-of-{shards:05}" for n in range(1, shards + 1)])
+
+
+def quantized(root: Path, repo: str, size: int, quantizations: Iterable[str]) -> Repository:
+    """A GGUF of `size` bytes for each quantization, of which each is a model by itself."""
+    title, folder = repo.removesuffix("-GGUF"), root / "bench" / repo
+    names = [f"{title}-{quantization}.gguf" for quantization in quantizations]
     files = [_write(folder / name, _filled(_GGUF_HEAD[:size], size, seed=name), large=True) for name in names]
     return Repository(f"bench/{repo}", tuple(files))
 

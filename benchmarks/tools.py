@@ -158,6 +158,7 @@ ARIA2C_CONTINUE = Tool("aria2c -c", ("aria2c",), False, aria2c_continue)
 ARIA2C_CONTINUE_CHECKED = Tool("aria2c -c -V --checksum", ("aria2c",), True, aria2c_continue_checked)
 WINDLASS_HELP = Tool("windlass --help", ("windlass",), False, lambda _: [_program("windlass"), "--help"], fetches=False)
 HF_HELP = Tool("hf --help", ("hf",), False, lambda _: [_program("hf"), "--help"], fetches=False)
+WINDLASS_SERVE = Tool("windlass serve", ("windlass",), True, lambda _: [_program("windlass"), "serve"], fetches=False)
 PYTHON = Tool("python -c pass", (), False, lambda _: [sys.executable, "-c", "pass"], fetches=False)
 
 
