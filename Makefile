@@ -30,7 +30,7 @@ unit: .make/test-ready ## the tests alone
 coverage: ## branches covered in each room, from the last `make unit`
 	$(BIN)/python scripts/coverage_by_room.py
 
-bench: .make/test-ready ## windlass against curl, aria2c and hf: writes benchmarks/RESULTS.md (half an hour, 12 GB of disk)
+bench: .make/test-ready ## windlass against curl, aria2c and hf, its server under load: writes benchmarks/RESULTS.md (half an hour, 12 GB of disk)
 	sh scripts/system-packages bench
 	$(BIN)/python -m benchmarks
 

@@ -1,4 +1,4 @@
-"""`make bench`: `windlass get` against the tools that people use otherwise, on loopback, and what came of it.
+"""`make bench`: `windlass get` against the tools that people use otherwise, and `windlass serve` under load.
 
     content    the models that are fetched
     site       what nginx is told, and what the hub answers
@@ -7,6 +7,12 @@
     tools      how each tool is told to fetch
     scenarios  what is fetched over which network, by which tools
     trials     the runs: in turn, each into a fresh folder
+    control    what is asked of a server while it works
+    record     a database with many jobs
+    server     a server as a process, asked in time
+    line       a connection to it
+    load       asks as often as it is answered, from a process of its own
+    bare       the least that can answer, to compare with
     memory     fills memory before each run
     machine    what it ran on
     report     RESULTS.md

@@ -9,21 +9,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import scenarios, trials
+from benchmarks import control, scenarios, trials
 from benchmarks.machine import machine, versions
 from benchmarks.memory import Memory, memory_of_this_machine
 from benchmarks.origin import Origin, OriginFailure, can_delay, is_installed
-from benchmarks.report import Results, render
+from benchmarks.report import Results, Run, render
 from benchmarks.scenarios import Scenario
-from benchmarks.trials import Field, Recovery, Trial
+from benchmarks.trials import Field
 
 _SHRINK = 64  # of `--quick`
 
 Say = Callable[[str], None]
-Runs = Callable[[Scenario, Field, int, Say], Iterator[Trial | Recovery]]
+Runs = Callable[[Scenario, Field, int, Say], Iterator[Run]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each tool runs (5)")
     parser.add_argument("--quick", action="store_true", help=f"sizes divided by {_SHRINK}, one round: to try it")
-    parser.add_argument("--only", default="", help="scenarios by key, with commas: 0,1,1t,2,3,4,5,6,7")
+    parser.add_argument("--only", default="", help="scenarios by key, with commas: 0,1,1t,2,3,4,5,6,7,8")
     parser.add_argument("--folder", type=Path, default=Path(".make"), help="where a temporary folder is made (.make)")
     parser.add_argument("--output", type=Path, help="the results (benchmarks/RESULTS.md)")
     return parser
@@ -83,7 +84,8 @@ def _programme(shrink: int) -> list[tuple[Scenario, Runs]]:
     """Every scenario with what runs it."""
     raced: list[tuple[Scenario, Runs]] = [(one, trials.race) for one in (scenarios.start(), *scenarios.races(shrink))]
     resumed, damaged = scenarios.resume(shrink), scenarios.damage(shrink)
-    return [*raced, (resumed, trials.kill_and_resume), (damaged, trials.damage_and_mend)]
+    served = scenarios.service(shrink), partial(control.watch, control.load(shrink))
+    return [*raced, (resumed, trials.kill_and_resume), (damaged, trials.damage_and_mend), served]
 
 
 def _run(scenario: Scenario, runs: Runs, folder: Path, results: Results) -> None:

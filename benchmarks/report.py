@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Literal, TypeVar
 
+from benchmarks import control
 from benchmarks.content import GIB, MIB
+from benchmarks.control import Bound, Reading
 from benchmarks.memory import Cost, Memory
-from benchmarks.scenarios import GOALS, Goal, Measure, Scenario
+from benchmarks.scenarios import GOALS, SERVICE, Goal, Measure, Scenario
 from benchmarks.tools import WINDLASS
 from benchmarks.trials import Recovery, Trial
 
@@ -25,6 +28,13 @@ it when it is touched again."""
 _ACCIDENTS = {"killed": "killed", "finished file": "in a finished file", "partial file": "in a killed run's partial"}
 
 
+# Digits after the point, where it is not one.
+_DIGITS = {control.SECONDS: 2, control.RATIO: 2, control.RATE: 0, control.SPEED: 0, control.ANSWERS: 0}
+
+Run = Trial | Recovery | Reading
+R = TypeVar("R", Trial, Recovery, Reading)
+
+
 @dataclass(slots=True)
 class Results:
     """All that one run of the harness found out."""
@@ -39,14 +49,18 @@ class Results:
     sizes: dict[str, int] = field(default_factory=dict)
     trials: list[Trial] = field(default_factory=list)
     recoveries: list[Recovery] = field(default_factory=list)
+    readings: list[Reading] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
-    def add(self, run: Trial | Recovery) -> None:
+    def add(self, run: Run) -> None:
         """Keep one more."""
-        if isinstance(run, Trial):
-            self.trials.append(run)
-        else:
-            self.recoveries.append(run)
+        match run:
+            case Trial():
+                self.trials.append(run)
+            case Recovery():
+                self.recoveries.append(run)
+            case Reading():
+                self.readings.append(run)
 
 
 def ratios(trials: Sequence[Trial], first: str, other: str, measure: Measure = "wall") -> list[float]:
@@ -65,10 +79,7 @@ def _taken(trial: Trial, measure: Measure) -> float:
 def render(results: Results) -> str:
     """The whole page, in Markdown."""
     parts = [_heading(results), _goals(results), *_ratio_tables(results), _machine(results), _memory(results.memory)]
-    for scenario in results.scenarios:
-        trials = [trial for trial in results.trials if trial.scenario == scenario.key]
-        recoveries = [recovery for recovery in results.recoveries if recovery.scenario == scenario.key]
-        parts.append(_section(scenario, results.sizes[scenario.key], trials, recoveries))
+    parts += [_section(scenario, results) for scenario in results.scenarios]
     return "\n\n".join(part for part in [*parts, _skipped(results)] if part) + "\n"
 
 
@@ -88,22 +99,37 @@ with a CA made for the run."""
 
 
 def _goals(results: Results) -> str:
-    return "## Goals\n\n" + _table(["", "at most", "measured", "reached"], [_goal(goal, results) for goal in GOALS])
+    rows = [_goal(goal, results) for goal in GOALS] + [_bound(bound, results.readings) for bound in control.GOALS]
+    return "## Goals\n\n" + _table(["", "goal", "measured", "reached"], rows)
 
 
 def _goal(goal: Goal, results: Results) -> list[str]:
-    trials = [trial for trial in results.trials if trial.scenario == goal.scenario]
-    found = ratios(trials, WINDLASS.name, goal.other.name, goal.measure)
+    found = ratios(_of(results.trials, goal.scenario), WINDLASS.name, goal.other.name, goal.measure)
     name = f"({goal.scenario}) {_MEASURES[goal.measure]}, against `{goal.other.name}`"
+    measured = f"{median(found):.2f}" if found else "–"
+    return [name, f"at most {goal.bound:.1f}", measured, _verdict(found, goal.bound, "over")]
+
+
+def _bound(bound: Bound, readings: Iterable[Reading]) -> list[str]:
+    cell = bound.table, bound.row
+    found = [one.values[bound.column] for one in readings if (one.table, one.row) == cell and not one.said]
+    goal = f"at {'least' if bound.more_is_better else 'most'} {bound.bound:,}"
+    measured = f"{median(found):,.{_DIGITS.get(bound.column, 1)}f}" if found else "–"
+    verdict = _verdict(found, bound.bound, "under" if bound.more_is_better else "over")
+    return [f"({SERVICE}) {bound.title}", goal, measured, verdict]
+
+
+def _verdict(found: Sequence[float], bound: float, bad: Literal["over", "under"]) -> str:
+    """Whether the median is on the good side of the bound, or by how much it is on the other."""
     if not found:
-        return [name, f"{goal.bound:.1f}", "–", "not measured"]
-    over = median(found) / goal.bound - 1
-    return [name, f"{goal.bound:.1f}", f"{median(found):.2f}", "yes" if over <= 0 else f"no, {over:.1%} over"]
+        return "not measured"
+    missed = median(found) / bound - 1 if bad == "over" else 1 - median(found) / bound
+    return "yes" if missed <= 0 else f"no, {missed:.1%} {bad}"
 
 
 def _ratio_tables(results: Results) -> list[str]:
     """What Windlass took over what each other tool took."""
-    raced = [(s, trials) for s in results.scenarios if (trials := _of(results, s)) and s.key != "0"]
+    raced = [(s, trials) for s in results.scenarios if (trials := _of(results.trials, s.key)) and s.key != "0"]
     if not raced:
         return []
     others = list(dict.fromkeys(tool.name for scenario, _ in raced for tool in scenario.tools[1:]))
@@ -149,13 +175,16 @@ def _worth(cost: Cost) -> str:
     )
 
 
-def _section(scenario: Scenario, size: int, trials: Sequence[Trial], recoveries: Sequence[Recovery]) -> str:
+def _section(scenario: Scenario, results: Results) -> str:
+    size, trials = results.sizes[scenario.key], _of(results.trials, scenario.key)
+    recoveries, readings = _of(results.recoveries, scenario.key), _of(results.readings, scenario.key)
     parts = [f"## ({scenario.key}) {scenario.title}", scenario.remark]
     if trials:
         parts.append(_trial_table(scenario, size, trials))
     if recoveries:
         parts.append(_recovery_table(scenario, size, recoveries))
-    return "\n\n".join(part for part in [*parts, _failures(trials)] if part)
+    parts += [_reading_table(table, readings) for table in dict.fromkeys(one.table for one in readings)]
+    return "\n\n".join(part for part in [*parts, _failures([*trials, *readings])] if part)
 
 
 def _trial_table(scenario: Scenario, size: int, trials: Sequence[Trial]) -> str:
@@ -227,20 +256,39 @@ def _recovery_row(name: str, size: int, mine: Sequence[Recovery]) -> list[str]:
     ]
 
 
-def _failures(trials: Iterable[Trial]) -> str:
-    failed = [trial for trial in trials if not trial.right]
-    return "\n".join(
-        f"- Not counted: {trial.tool}, round {trial.round + 1}, ended {trial.usage.code}: `{trial.usage.said[:200]}`"
-        for trial in failed
-    )
+def _reading_table(table: str, readings: Iterable[Reading]) -> str:
+    """A row for each thing that was looked at, over all rounds."""
+    mine = [one for one in readings if one.table == table and not one.said]
+    columns = list(dict.fromkeys(column for one in mine for column in one.values))
+    rows = []
+    for row in dict.fromkeys(one.row for one in mine):
+        found = [one.values for one in mine if one.row == row]
+        rows.append([row, *(_cell(column, found) for column in columns), str(len(found))])
+    return f"### {table}\n\n" + _table(["", *columns, "rounds"], rows)
+
+
+def _cell(column: str, found: Iterable[Mapping[str, float]]) -> str:
+    values = [one[column] for one in found if column in one]
+    return _spread(values, _DIGITS.get(column, 1)) if values else ""
+
+
+def _failures(runs: Iterable[Trial | Reading]) -> str:
+    return "\n".join(f"- Not counted: {failure}" for run in runs if (failure := _failure(run)))
+
+
+def _failure(run: Trial | Reading) -> str:
+    if isinstance(run, Reading):
+        return f"{run.table}, {run.row}, round {run.round + 1}: `{run.said[:200]}`" if run.said else ""
+    last_words = f"{run.tool}, round {run.round + 1}, ended {run.usage.code}: `{run.usage.said[:200]}`"
+    return "" if run.right else last_words
 
 
 def _skipped(results: Results) -> str:
     return "## Not measured\n\n" + "\n".join(f"- {line}" for line in results.skipped) if results.skipped else ""
 
 
-def _of(results: Results, scenario: Scenario) -> list[Trial]:
-    return [trial for trial in results.trials if trial.scenario == scenario.key]
+def _of(runs: Iterable[R], scenario: str) -> list[R]:
+    return [run for run in runs if run.scenario == scenario]
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

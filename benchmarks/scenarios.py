@@ -63,6 +63,10 @@ _ALL = (
     tools.ARIA2C_CHECKED,
     tools.HF,
 )
+QUANTIZATIONS = ("Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+JOBS = 10_000
+SERVICE = "8"
+
 _RATE = 20_000_000
 _STEADY_RATE = 50_000_000
 
@@ -126,6 +130,27 @@ def damage(shrink: int) -> Scenario:
         remark=(
             "The file keeps its size and its time of change, as when a disk errs. `windlass verify --repair`, which "
             "is to look at finished models and mend them by chunk, does not exist yet and was not measured."
+        ),
+    )
+
+
+def service(shrink: int) -> Scenario:
+    """What a server answers meanwhile. Small files come slowly, so that there is a while to ask in."""
+    count, size, rate = len(QUANTIZATIONS), 512 * MIB // shrink, 0 if shrink == 1 else MIB
+    return Scenario(
+        SERVICE,
+        f"The server while it works: {JOBS // shrink:,} jobs on record, {count} files of {_size(size)} at once",
+        Network(rate=rate),
+        lambda root: content.quantized(root, "Service-GGUF", size, QUANTIZATIONS),
+        (tools.WINDLASS_SERVE,),
+        settings={"WINDLASS_PORT": "0", "WINDLASS_MAX_JOBS": str(count)},
+        remark=(
+            f"Each file is a job of its own, {'no limit' if not rate else '1 MiB/s per connection'}. The jobs on "
+            "record were written by the store's own code; nine in ten are completed, none is to run. What asks is "
+            "Python on connections that stay open, one request at a time on each; like nginx it shares the processor "
+            "with the server. An answer that is late counts against the requests that it held up. The bare app gives "
+            "one and the same answer, as long as a status, from the same uvicorn in a process of its own: its "
+            "answers are what the machine itself makes one wait. `most` is the slowest answer of a round."
         ),
     )
 
