@@ -19,8 +19,8 @@ router = APIRouter()
 Body = Annotated[DownloadRequest, Depends(read_download)]
 
 
-def service_of(request: Request) -> Service:
-    """The service behind the app."""
+async def service_of(request: Request) -> Service:
+    """The service behind the app. A coroutine: FastAPI would send a plain function to a thread, for every request."""
     service: Service = request.app.state.service
     return service
 
