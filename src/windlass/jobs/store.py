@@ -236,13 +236,13 @@ class Store:
         return job
 
     def _get(self, connection: Connection, job_id: str) -> Job:
-        for job in self._read(connection, _LOOK.where(jobs.c.id == job_id)):
+        for job in self._read(connection, _ONE, {"job_id": job_id}):
             return job
         raise JobNotFound(job_id)
 
-    def _read(self, connection: Connection, look: "sa.Select[Any]") -> list[Job]:
+    def _read(self, connection: Connection, look: "sa.Select[Any]", values: dict[str, Any] | None = None) -> list[Job]:
         """The jobs of a `_LOOK`, with their manifests."""
-        rows = connection.execute(look).mappings().all()
+        rows = connection.execute(look, values).mappings().all()
         found = {row["id"]: self._manifests.get((row["id"], row["brought_by"])) for row in rows}
         missing = [row for row in rows if found[row["id"]] is None]
         found.update(self._fetch_manifests(connection, missing))
@@ -271,6 +271,8 @@ _LOOK = sa.select(
     *(column for column in jobs.c if column.name not in {"key", "manifest"}),
     _BROUGHT_BY.scalar_subquery().label("brought_by"),
 )
+# Made once, for it is asked often: to recognize one put together anew takes SQLAlchemy as long as all the rest.
+_ONE = _LOOK.where(jobs.c.id == sa.bindparam("job_id"))
 
 
 def _changes(edge: Edge, now: float) -> dict[str, Any]:
