@@ -33,6 +33,9 @@ SOURCES: list[tuple[str, tuple[str, ...], tuple[str, ...], tuple[Any, ...]]] = [
      ("sqlite:///a", "sqlite:///b", "sqlite:///c")),
     ("webhooks", ("WINDLASS_WEBHOOKS",), ("http://a", "http://b  https://c/d", "http://e"),
      (("http://a",), ("http://b", "https://c/d"), ("http://e",))),
+    ("extra_dirs", ("WINDLASS_EXTRA_DIRS",), ("/a", "/b:/c", "/d"),
+     ((Path("/a"),), (Path("/b"), Path("/c")), (Path("/d"),))),
+    ("hard_links", ("WINDLASS_HARD_LINKS",), ("no", "yes", "no"), (False, True, False)),
     ("log_format", ("WINDLASS_LOG_FORMAT",), ("json", "text", "json"), ("json", "text", "json")),
     ("models_dir", ("WINDLASS_MODELS_DIR",), ("/a", "/b", "/c"), (Path("/a"), Path("/b"), Path("/c"))),
     ("lmstudio_home", ("WINDLASS_LMSTUDIO_HOME",), ("/a", "/b", "/c"), (Path("/a"), Path("/b"), Path("/c"))),
@@ -58,6 +61,8 @@ DEFAULTS = {
     "api_token": None,
     "ca_file": None,
     "webhooks": (),
+    "extra_dirs": (),
+    "hard_links": True,
     "webhook_secret": None,
     "log_format": "text",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windlass.fit import Memory, needed, place_of
@@ -22,6 +23,7 @@ class Plan:
         default: the quantization that is taken when none is asked for.
         states: how each file stands on the shelf.
         kept: bytes of each file, by its place on the shelf, that need not be fetched any more.
+        elsewhere: where else on this machine a file that is not here may be; it is hashed before it counts.
         free: bytes on the disk that may be used.
         memory: what this machine has to run it in.
     """
@@ -30,6 +32,7 @@ class Plan:
     default: str | None
     states: Mapping[ManifestFile, State]
     kept: Mapping[str, int]
+    elsewhere: Mapping[ManifestFile, Path]
     free: int
     memory: Memory
 
@@ -41,7 +44,8 @@ class Plan:
     @property
     def to_fetch(self) -> int:
         """Bytes that a download would bring over the network."""
-        return self.manifest.weights_size - sum(self.kept.values())
+        fetched = (file for file in self.manifest.files if file not in self.elsewhere)
+        return sum(file.size - self.kept[file.shelf_path] for file in fetched)
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:
@@ -103,6 +107,7 @@ def _file(plan: Plan, file: ManifestFile) -> dict[str, Any]:
         "digest": f"{file.digest.algorithm}:{file.digest.hex}",
         **({"sha256": file.digest.hex} if file.digest.algorithm == "sha256" else {}),
         "commit": file.commit,
-        "state": "partial" if 0 < kept < file.size else state,
+        "state": "elsewhere" if file in plan.elsewhere else "partial" if 0 < kept < file.size else state,
         "downloaded_bytes": kept,
+        **({"elsewhere": str(plan.elsewhere[file])} if file in plan.elsewhere else {}),
     }

@@ -19,7 +19,9 @@ from urllib.parse import quote
 from windlass.errors import StorageUnavailable
 from windlass.jobs.states import Phase
 from windlass.library.arrivals import Arrival
-from windlass.library.digests import ShouldStop
+from windlass.library.cloning import clone
+from windlass.library.digests import ShouldStop, digest_file
+from windlass.library.elsewhere import Elsewhere
 from windlass.library.receipts import Receipt, timestamp
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
@@ -37,7 +39,7 @@ from windlass.transfer.partial import (
     exists,
     kept_bytes,
 )
-from windlass.transfer.takeover import take_over
+from windlass.transfer.takeover import hand_in, take_over
 from windlass.transfer.target import Staged, Target, Tools
 
 _TRIES = 20  # one is enough but where jobs share files, and then a few are
@@ -67,13 +69,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a pull works with: where models stand, how bytes come in, and the hub's address and (secret) headers."""
+    """What a pull works with: where models stand, how bytes come in, and the hub's address and (secret) headers.
+
+    `elsewhere` is where else on this machine the same content may be; `hard_links`, whether it may be that very file.
+    """
 
     shelf: Shelf
     tools: Tools
     endpoint: str
     clock: Callable[[], float]
     headers: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    hard_links: bool = True
 
 
 async def pull(manifest: Manifest, means: Means, progress: Progress) -> None:
@@ -152,20 +159,52 @@ def publish_model(manifest: Manifest, shelf: Shelf) -> None:
 
 
 async def _stage(manifest: Manifest, means: Means, progress: Progress) -> list[ManifestFile]:
-    """What is to be fetched. A file of the right size that nobody has verified is hashed first: it may be the one."""
+    """What is to be fetched. A file of the right size that nobody has verified is hashed first: it may be the one.
+
+    So is one elsewhere on this machine that may have the same content; it then waits as if it had been fetched.
+    """
     progress.phase = Phase.VERIFYING
-    return await _on_thread(partial(_missing, manifest, means.shelf, progress))
+    return await _on_thread(partial(_missing, manifest, means, progress))
 
 
-def _missing(manifest: Manifest, shelf: Shelf, progress: Progress, should_stop: ShouldStop) -> list[ManifestFile]:
+def _missing(manifest: Manifest, means: Means, progress: Progress, should_stop: ShouldStop) -> list[ManifestFile]:
     missing = []
     for file in manifest.files:
         meter = progress.files[file.shelf_path]
-        if _is_here(file, shelf, meter, should_stop):
+        if _is_here(file, means.shelf, meter, should_stop):
             meter.kept = meter.checked = file.size
         else:
             missing.append(file)
+            if meter.kept < file.size:
+                _bring_over(file, means, meter, should_stop)
     return missing
+
+
+def _bring_over(file: ManifestFile, means: Means, meter: Meter, should_stop: ShouldStop) -> None:
+    """Take the file's content from elsewhere on this machine, if it is there and right; else it is fetched."""
+    ours = _partials(means.shelf) / f"{_target(file).partial_name}.over"
+    for candidate in means.elsewhere.find(file):
+        try:
+            with suppress(OSError):
+                ours.parent.mkdir(parents=True, exist_ok=True)
+                ours.unlink(missing_ok=True)  # a crash may have left one
+                way = clone(candidate, ours, hard_links=means.hard_links)
+                if _is_taken(ours, file, meter, should_stop):
+                    meter.kept, meter.note = file.size, f"taken from {candidate} ({way})"
+                    return
+        finally:
+            ours.unlink(missing_ok=True)
+
+
+def _is_taken(ours: Path, file: ManifestFile, meter: Meter, should_stop: ShouldStop) -> bool:
+    """Whether what was brought over is the file, and now waits for its name."""
+    told = partial(setattr, meter, "checked")
+    digest, chunks = digest_file(ours, "sha256", on_progress=told, should_stop=should_stop)
+    if digest != file.digest:
+        return False
+    target = _target(file)
+    discard_idle(ours.parent, target.partial_name)
+    return hand_in(ours, ours.parent, target, digest.hex, chunks)
 
 
 async def _fetch(missing: list[ManifestFile], means: Means, progress: Progress) -> dict[ManifestFile, Staged]:

@@ -2,11 +2,12 @@
 
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from platform import machine
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
@@ -22,13 +23,14 @@ from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
 from windlass.limits import Limits
-from windlass.manifest import Format
+from windlass.manifest import Format, ManifestFile
 from windlass.news import News
 from windlass.presence import Presence
-from windlass.pull import Means, hand_over, progress_of
+from windlass.pull import hand_over, progress_of
 from windlass.rules import Rules
 from windlass.running import nothing
 from windlass.settings import Settings
+from windlass.supplies import Supplies
 from windlass.tokens import Tokens
 from windlass.views import JobView, Measures, job_row
 
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from windlass.plan import Plan
     from windlass.runner import Runner
     from windlass.space import Reserve
-    from windlass.transfer.target import Tools
     from windlass.webhooks import Webhooks
 
 # What a job may be given, as the database holds it.
@@ -105,7 +106,7 @@ class Service:
         from windlass.runner import Runner, Workshop
         from windlass.space import Space, Waiting
 
-        workshop = Workshop(self.shelf, self._open_network, self._means)
+        workshop = Workshop(self.shelf, self._supplies.network, self._supplies.means)
         space = Space(self.settings.models_dir, self.settings.min_free)
         waiting = Waiting(self.store, self.shelf, space, self._reserve, self._clock)
         runner = Runner(self.store, self.presence, workshop, waiting, self.rules.read())
@@ -192,11 +193,13 @@ class Service:
         resolution = self._resolver.explain(ref, prefer, every_base=True)
         default = self._resolver.explain(replace(ref, quantization=None), prefer) if ref.quantization else resolution
         manifest = resolution.manifest
+        kept = progress_of(manifest, self.shelf).kept
         return Plan(
             resolution,
             default=None if ref.path_kind == "file" else default.manifest.quantization,
             states={file: self.shelf.state_of(file) for file in manifest.files},
-            kept=progress_of(manifest, self.shelf).kept,
+            kept=kept,
+            elsewhere=self._elsewhere(file for file in manifest.files if kept[file.shelf_path] < file.size),
             free=self.folder.usable(self._promised(manifest.key)),
             memory=self._memory,
         )
@@ -320,6 +323,10 @@ class Service:
 
     # What the verbs share
 
+    def _elsewhere(self, files: Iterable[ManifestFile]) -> dict[ManifestFile, Path]:
+        elsewhere = self._supplies.elsewhere()
+        return {file: path for file in files if (path := next(elsewhere.find(file), None))}
+
     def _ref(self, model: str, quantization: str | None) -> names.ModelRef:
         endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
         return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
@@ -357,7 +364,7 @@ class Service:
     def _hub(self) -> "HuggingFace":
         from windlass.hub.huggingface import HuggingFace
 
-        return HuggingFace(self._web, self.settings.hf_endpoint, self._hub_token)
+        return HuggingFace(self._web, self.settings.hf_endpoint, self._supplies.token)
 
     @cached_property
     def _catalog(self) -> "Catalog":
@@ -366,28 +373,14 @@ class Service:
         return Catalog(self._web, self.settings.catalog_url)
 
     @cached_property
+    def _supplies(self) -> Supplies:
+        return Supplies(self.settings, self.shelf, self.folder, self._clock)
+
+    @cached_property
     def _web(self) -> "Web":
         from windlass.hub.web import Web
 
         return self._opened.enter_context(closing(Web()))
-
-    def _hub_token(self) -> str | None:
-        from windlass.hub.huggingface import saved_token
-
-        return saved_token(self.settings.hf_token)
-
-    def _means(self, tools: "Tools") -> Means:
-        self.folder.make()
-        token = self._hub_token()
-        headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}
-        return Means(self.shelf, tools, self.settings.hf_endpoint, self._clock, lambda: headers)
-
-    def _open_network(self) -> Any:
-        from windlass.transfer.environment import authorities, proxy_for
-        from windlass.transfer.network import Patience
-        from windlass.transfer.wire import Wire
-
-        return Wire(authorities(self.settings.ca_file), proxy_for, Patience())
 
 
 def _may_be(name: str, value: object) -> bool:

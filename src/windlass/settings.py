@@ -56,6 +56,17 @@ def _addresses(text: str) -> tuple[str, ...]:
     return tuple(_address(one) for one in text.split())
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    """Several, with the system's mark between them: a colon."""
+    return tuple(_path(one) for one in text.split(os.pathsep) if one.strip())
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.strip().lower() not in {"yes", "no"}:
+        raise ValueError("yes or no is wanted")
+    return text.strip().lower() == "yes"
+
+
 def _catalog(text: str) -> str:
     """An HTTP address, or a folder of `owner/name/model.yaml` (as a path or a file: address)."""
     text = text.removeprefix("file://")
@@ -105,6 +116,8 @@ class Settings:
     log_format: Literal["text", "json"] = "text"
     webhooks: tuple[str, ...] = field(default=(), repr=False)  # with many services the path is the secret
     webhook_secret: str | None = field(default=None, repr=False)
+    extra_dirs: tuple[Path, ...] = ()
+    hard_links: bool = True
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
@@ -127,6 +140,8 @@ _TABLE: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "api_token": (("LM_API_TOKEN",), str),
     "ca_file": (("SSL_CERT_FILE",), str),
     "webhooks": (("WINDLASS_WEBHOOKS",), _addresses),
+    "extra_dirs": (("WINDLASS_EXTRA_DIRS",), _paths),
+    "hard_links": (("WINDLASS_HARD_LINKS",), _yes_or_no),
     "webhook_secret": (("WINDLASS_WEBHOOK_SECRET",), str),
     "log_format": (("WINDLASS_LOG_FORMAT",), _log_format),
 }

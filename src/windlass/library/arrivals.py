@@ -98,7 +98,9 @@ class Publisher:
             raise ChecksumMismatch(f"{arrival.partial} has {found.st_size} bytes, not the {file.size} of {file.path}.")
         if place.is_dir() and not place.is_symlink():
             raise StorageUnavailable(f"A folder stands where {place} should be.", hint="Move it away.")
-        receipt = replace(arrival.receipt, mtime_ns=_time(found.st_mtime_ns, place))
+        # The time of a file that has another name too is not ours to change.
+        mtime_ns = found.st_mtime_ns if found.st_nlink > 1 else _time(found.st_mtime_ns, place)
+        receipt = replace(arrival.receipt, mtime_ns=mtime_ns)
         return _Placed(arrival.partial, file, receipt, place)
 
     def _note(self, arrival: _Placed) -> Path:
@@ -120,7 +122,8 @@ def _time(mtime_ns: int, place: Path) -> int:
 
 def _rename(arrival: _Placed) -> Path:
     arrival.partial.replace(arrival.place)
-    os.utime(arrival.place, ns=(arrival.receipt.mtime_ns, arrival.receipt.mtime_ns))
+    if arrival.place.stat().st_nlink == 1:
+        os.utime(arrival.place, ns=(arrival.receipt.mtime_ns, arrival.receipt.mtime_ns))
     return arrival.place
 
 

@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -116,7 +116,7 @@ class Partial:
             seal = Seal(sha256, digest, chunks, stat.st_size, stat.st_mtime_ns)
             # The ledger stays: a power cut that takes the seal, which is not flushed, costs a second hashing then, and
             # not a second download.
-            _replace(self.path.with_suffix(".whole"), json.dumps(asdict(seal)))
+            write_seal(self.path, seal)
         return seal
 
     def close(self) -> None:
@@ -173,6 +173,7 @@ def open_partial(folder: Path, name: str, identity: str, size: int) -> Partial |
         StorageFailure: the folder cannot be written to.
     """
     path = folder / f"{name}.part"
+    _part_with(path)
     fd = open_locked(path)
     if fd < 0:
         return None
@@ -181,6 +182,13 @@ def open_partial(folder: Path, name: str, identity: str, size: int) -> Partial |
     except BaseException:
         os.close(fd)
         raise
+
+
+def _part_with(path: Path) -> None:
+    """Let go of a file that has another name too, in some program's cache: what is theirs is not written to."""
+    with disk_errors(path), suppress(FileNotFoundError):
+        if path.stat().st_nlink > 1:
+            path.unlink()
 
 
 def open_locked(path: Path) -> int:
@@ -200,6 +208,11 @@ def open_locked(path: Path) -> int:
     if not mine:
         os.close(fd)
     return fd if mine else -1
+
+
+def write_seal(path: Path, seal: Seal) -> None:
+    """Mark a `.part` as whole. Raises OSError."""
+    _replace(path.with_suffix(".whole"), json.dumps(asdict(seal)))
 
 
 def read_seal(path: Path) -> Seal | None:
@@ -315,6 +328,15 @@ def disk_error(error: OSError, path: Path) -> StorageFailure:
         f"{path.parent} cannot be written to: {error.strerror or error}.",
         hint="Check that the disk is there and writable, then resume.",
     )
+
+
+def sync(path: Path) -> None:
+    """Return when the file's bytes are on the disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _sync(fd: int) -> None:

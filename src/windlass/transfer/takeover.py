@@ -1,4 +1,7 @@
-"""A damaged file becomes a partial again, with a ledger of what in it is right: only the rest is fetched then."""
+"""Files that are here already become partials: a damaged one with a ledger of what in it is right, a whole one sealed.
+
+So a fetch goes on with them as if it had brought them itself, and brings in the rest.
+"""
 
 import os
 import shutil
@@ -7,7 +10,7 @@ from pathlib import Path
 
 from windlass.transfer import ledger as ledgers
 from windlass.transfer.ledger import Ledger, Piece
-from windlass.transfer.partial import discard, disk_errors
+from windlass.transfer.partial import Seal, discard, disk_errors, sync, write_seal
 from windlass.transfer.target import Target
 
 
@@ -35,6 +38,37 @@ def take_over(path: Path, folder: Path, target: Target, right: Iterable[Piece]) 
         place.with_suffix(".ledger").write_text(ledgers.dump(ledger), encoding="ascii")
         _move(path, place)
         os.truncate(place, target.size)
+
+
+def hand_in(path: Path, folder: Path, target: Target, sha256: str, chunks: tuple[str, ...]) -> bool:
+    """Have a whole file, which was hashed just now, be found by a fetch of `target` as one that waits for its name.
+
+    Args:
+        path: the file, on the disk of `folder`; it is gone afterwards.
+        folder: of the partials.
+        target: what it is.
+        sha256: what it hashed to.
+        chunks: the xxh3-64 of each chunk.
+
+    Returns:
+        Whether it was wanted: where a fetch has begun meanwhile, that goes on.
+
+    Raises:
+        StorageFailure: the disk refuses.
+    """
+    place = folder / f"{target.partial_name}.part"
+    with disk_errors(place):
+        sync(path)
+        found = path.stat()
+        seal = Seal(sha256, target.digest, chunks, found.st_size, found.st_mtime_ns)
+        try:
+            os.link(path, place)  # a rename would take the place of what a fetch has begun
+        except FileExistsError:
+            return False
+        finally:
+            path.unlink()
+        write_seal(place, seal)
+    return True
 
 
 def _move(path: Path, place: Path) -> None:
