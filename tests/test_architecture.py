@@ -10,7 +10,7 @@
     running space
     runner views
     plan folder rules events records webhooks
-    admission news supplies
+    admission news sources supplies
     keeping
     service
     api   web   client   share                                 faces that never import one another
@@ -59,7 +59,7 @@ LAYERS = (
     {"running", "space"},
     {"runner", "views"},
     {"plan", "folder", "rules", "events", "records", "webhooks"},
-    {"admission", "news", "supplies"},
+    {"admission", "news", "sources", "supplies"},
     {"keeping"},
     {"service"},
     {"api", "web", "client", "share"},
@@ -97,6 +97,7 @@ NARROW = {
     "events": {"errors"},
     "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
     "news": {"jobs"},
+    "sources": {"fit", "hub", "settings"},
     "supplies": {"folder", "hub.huggingface", "library", "pull", "settings", "transfer"},
     "keeping": {"errors", "admission", "pull", "jobs.job", "library", "manifest", "transfer.ledger"},
     "records": {"errors", "presence", "space", "jobs"},

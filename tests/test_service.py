@@ -401,7 +401,7 @@ def test_a_refused_request_leaves_an_older_job_as_it_was(service: Service, hub: 
     service.pause(job.id)
     before = service.job(job.id).job
     hub.misbehave("tree", faults.garbage_json(), times=ALWAYS)
-    service._resolver.forget()
+    service._sources.resolver.forget()
     with pytest.raises(HubError):
         service.download(REPO)
     assert service.job(job.id).job == before
@@ -680,6 +680,26 @@ def test_resume_lets_paused_and_failed_jobs_go_on(service: Service, stopped: Job
         with pytest.raises(IllegalMove):
             verb(job_id)
     assert service.job(job_id).job.state is State.COMPLETED
+
+
+def test_a_job_that_runs_is_seen_at_a_glance(service: Service, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the database, and as the long look has it; once it is told to stop, only the long look tells."""
+    hub.misbehave("cdn", faults.stall(after=20_000), path="Qwen3-8B-Q4_K_M.gguf", times=ALWAYS)
+    job_id = service.download(REPO)[0].job.id
+    finish(service, job_id, state=State.RUNNING)
+    assert isinstance(service.store, Noted)
+    service.store.news.until(lambda: service.job(job_id).downloaded > len(PROJECTOR) + 10_000)
+    with monkeypatch.context() as patch:
+        patch.setattr(service.store, "get", lambda _: pytest.fail("the database was asked"))
+        seen = service.glance(job_id)
+    assert seen
+    now = service.job(job_id)
+    assert (seen.job.id, seen.job.status, seen.phase) == (job_id, "downloading", now.phase)
+    assert len(PROJECTOR) + 10_000 < seen.downloaded <= now.downloaded
+    assert job_body(seen).keys() >= job_body(now).keys() - {"bytes_per_second", "estimated_completion"}
+    service.pause(job_id)
+    assert service.glance(job_id) is None
+    assert service.glance("job_x") is None
 
 
 def test_an_unknown_job_is_not_found(service: Service) -> None:

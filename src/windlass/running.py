@@ -65,6 +65,11 @@ class Running:
             return 0
         return self.job.total - self.progress.downloaded
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether it runs, and nobody has told it to end."""
+        return not self.ended and not self.task.cancelling()
+
     def listen(self, at: float) -> None:
         """Take down what the transfer has to say; `at` is Unix time."""
         for path, meter in self.progress.files.items():

@@ -1,6 +1,5 @@
 """The composition root, and the verbs that every face offers. A face parses, calls a verb, shows what it answers."""
 
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,14 +7,12 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from platform import machine
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
 from windlass.admission import Admission, move
 from windlass.errors import InvalidRequest
 from windlass.events import Events
-from windlass.fit import Memory, largest, memory_here
 from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
@@ -30,20 +27,18 @@ from windlass.pull import hand_over, progress_of
 from windlass.rules import Rules
 from windlass.running import nothing
 from windlass.settings import Settings
+from windlass.sources import Sources
 from windlass.supplies import Supplies
 from windlass.tokens import Tokens
 from windlass.views import JobView, Measures, job_row
 
 if TYPE_CHECKING:
-    from windlass.hub.catalog import Catalog
-    from windlass.hub.huggingface import HuggingFace
     from windlass.hub.offers import Page, Query
-    from windlass.hub.resolve import Resolver
-    from windlass.hub.web import Web
     from windlass.jobs.store import Store
     from windlass.keeping import Checkup, Keeping
     from windlass.plan import Plan
     from windlass.runner import Runner
+    from windlass.running import Running
     from windlass.space import Reserve
     from windlass.webhooks import Webhooks
 
@@ -170,11 +165,11 @@ class Service:
             WindlassError: the request cannot be met; nothing was written.
         """
         ref = self._ref(model, quantization)
-        manifest = self._resolver.resolve(ref, prefer)
+        manifest = self._sources.resolver.resolve(ref, prefer)
         job = self.store.open_job(manifest.key)
         if job and job.state is State.FAILED:  # what was told a moment ago may be why
-            self._resolver.forget()
-            manifest = self._resolver.resolve(ref, prefer)
+            self._sources.resolver.forget()
+            manifest = self._sources.resolver.resolve(ref, prefer)
         if found := self.admission.found(manifest, job):
             return self._view(found), True
         job = self.admission.admit(manifest)
@@ -190,8 +185,9 @@ class Service:
         from windlass.plan import Plan
 
         ref = self._ref(model, quantization)
-        resolution = self._resolver.explain(ref, prefer, every_base=True)
-        default = self._resolver.explain(replace(ref, quantization=None), prefer) if ref.quantization else resolution
+        resolver = self._sources.resolver
+        resolution = resolver.explain(ref, prefer, every_base=True)
+        default = resolver.explain(replace(ref, quantization=None), prefer) if ref.quantization else resolution
         manifest = resolution.manifest
         kept = progress_of(manifest, self.shelf).kept
         return Plan(
@@ -201,7 +197,7 @@ class Service:
             kept=kept,
             elsewhere=self._elsewhere(file for file in manifest.files if kept[file.shelf_path] < file.size),
             free=self.folder.usable(self._promised(manifest.key)),
-            memory=self._memory,
+            memory=self._sources.memory,
         )
 
     def search(self, query: "Query", cursor: str | None = None) -> "Page":
@@ -213,7 +209,7 @@ class Service:
         """
         from windlass.hub.search import search
 
-        return search(self._hub, self._catalog, query, cursor)
+        return search(self._sources.hub, self._sources.catalog, query, cursor)
 
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
@@ -241,6 +237,14 @@ class Service:
     def job(self, job_id: str) -> JobView:
         """One job as it stands. Raises JobNotFound."""
         return self._view(self.store.get(job_id))
+
+    def glance(self, job_id: str) -> JobView | None:
+        """A job that runs here, without a look at the database: for those who ask often, and must not wait.
+
+        None for any other. What another process does to it is seen within a second.
+        """
+        running = self.runner.running(job_id)
+        return self._seen(running.job, running) if running and running.goes_on else None
 
     def detail(self, job_id: str) -> JobView:
         """One job with what there is to tell of it. Raises JobNotFound."""
@@ -336,18 +340,14 @@ class Service:
         return self.admission.promised(key) if has_database(self.settings.database_url) else 0
 
     def _view(self, job: Job) -> JobView:
-        running = self.runner.running(job.id)
+        return self._seen(job, self.runner.running(job.id))
+
+    def _seen(self, job: Job, running: "Running | None") -> JobView:
         view = JobView(job, at=self._clock(), path=hand_over(job.manifest, self.shelf))
         if running is None:
             return view
         speed = running.speed.per_second()
         return replace(view, progress=running.progress, bytes_per_second=speed, live=not running.ended)
-
-    @cached_property
-    def _resolver(self) -> "Resolver":
-        from windlass.hub.resolve import Resolver
-
-        return Resolver(self._hub, self._catalog, (sys.platform, machine()), lambda: largest(self._memory))
 
     @cached_property
     def _reserve(self) -> "Reserve":
@@ -356,31 +356,12 @@ class Service:
         return Reserve(self.settings.home / "reserve")
 
     @cached_property
-    def _memory(self) -> Memory:
-        """Of the machine, not of the disk: what is the default here must not change with each download."""
-        return memory_here((sys.platform, machine()))
-
-    @cached_property
-    def _hub(self) -> "HuggingFace":
-        from windlass.hub.huggingface import HuggingFace
-
-        return HuggingFace(self._web, self.settings.hf_endpoint, self._supplies.token)
-
-    @cached_property
-    def _catalog(self) -> "Catalog":
-        from windlass.hub.catalog import Catalog
-
-        return Catalog(self._web, self.settings.catalog_url)
-
-    @cached_property
     def _supplies(self) -> Supplies:
         return Supplies(self.settings, self.shelf, self.folder, self._clock)
 
     @cached_property
-    def _web(self) -> "Web":
-        from windlass.hub.web import Web
-
-        return self._opened.enter_context(closing(Web()))
+    def _sources(self) -> Sources:
+        return self._opened.enter_context(closing(Sources(self.settings, self._supplies.token)))
 
 
 def _may_be(name: str, value: object) -> bool:

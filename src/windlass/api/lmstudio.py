@@ -62,9 +62,12 @@ def statuses(service: Behind) -> JSONResponse:
     response_model=schemas.Job,
     responses=schemas.errors(404),
 )
-def status(job_id: str, service: Behind) -> JSONResponse:
-    """One job as it stands."""
-    return JSONResponse(job_body(service.job(job_id)))
+async def status(job_id: str, service: Behind) -> JSONResponse:
+    """One job as it stands. For one that runs neither the database nor a thread is waited for."""
+    view = service.glance(job_id)
+    if view is None:
+        view = await run_in_threadpool(service.job, job_id)
+    return JSONResponse(job_body(view))
 
 
 @router.get("/api/v1/models", tags=["LM Studio"], response_model=schemas.Models)
