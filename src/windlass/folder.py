@@ -44,6 +44,7 @@ class ModelsFolder:
         with storage_errors("making the models folder", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             if not self._is_known():
+                self._known.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with self._known.open("a", encoding="utf-8") as file:
                     file.write(f"{self.path}\n")
 

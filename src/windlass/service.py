@@ -17,7 +17,9 @@ from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, State
+from windlass.library.elsewhere import Elsewhere
 from windlass.library.facts import Model
+from windlass.library.importing import Importing
 from windlass.library.shelf import Shelf
 from windlass.limits import Limits
 from windlass.manifest import Format, ManifestFile
@@ -126,6 +128,16 @@ class Service:
             return has_database(self.settings.database_url)
 
         return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
+
+    @cached_property
+    def importing(self) -> Importing:
+        """What brings files in that are on this machine."""
+        return Importing(self.shelf.receipts, self._clock)
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """Where else on this machine models may be."""
+        return self._supplies.elsewhere()
 
     @cached_property
     def background(self) -> ThreadPoolExecutor:
@@ -328,7 +340,7 @@ class Service:
     # What the verbs share
 
     def _elsewhere(self, files: Iterable[ManifestFile]) -> dict[ManifestFile, Path]:
-        elsewhere = self._supplies.elsewhere()
+        elsewhere = self.elsewhere
         return {file: path for file in files if (path := next(elsewhere.find(file), None))}
 
     def _ref(self, model: str, quantization: str | None) -> names.ModelRef:

@@ -123,8 +123,8 @@ def search(
         show_found(behind, (" ".join(words or ()), _format(gguf=gguf, mlx=mlx)), limit, as_json=as_json)
 
 
-for verb in shelf.VERBS:
-    app.command(cls=Verb)(verb)
+for name, verb in shelf.VERBS.items():
+    app.command(name, cls=Verb)(verb)
 
 
 @app.command(cls=Verb)

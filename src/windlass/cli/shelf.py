@@ -2,12 +2,16 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from windlass.cli import exits
 from windlass.cli.options import Json, Model, Quantization, Yes, confirm, console, settings
+
+if TYPE_CHECKING:
+    from windlass.library.imports import Way
 
 Everything = Annotated[bool, typer.Option("-a", "--all", help="Every model that is here.")]
 
@@ -82,4 +86,34 @@ def verify(
         raise typer.Exit(code)
 
 
-VERBS: tuple[Any, ...] = (ls, path, rm, verify)
+def import_(
+    path: Annotated[Path | None, typer.Argument(help="A GGUF file, or a folder of a model.")] = None,
+    user_repo: Annotated[str | None, typer.Option("--user-repo", help="Where it goes: owner/name.")] = None,
+    program: Annotated[str | None, typer.Option("--from", help="All of: hf, ollama, lmstudio, jan.")] = None,
+    copy: Annotated[bool, typer.Option("-c", "--copy", help="Leave it where it is, too.")] = False,
+    hardlink: Annotated[bool, typer.Option("-L", "--hardlink", help="Give it a second name.")] = False,
+    symlink: Annotated[bool, typer.Option("-l", "--symlink", help="Link to it.")] = False,
+    move: Annotated[bool, typer.Option("--move", help="Move it, as is done for a path.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Bring in what is on this machine already: a file, a folder, or all that another program has.
+
+    Example: windlass import ~/Downloads/Qwen3-4B-Q4_K_M.gguf --user-repo lmstudio-community/Qwen3-4B-GGUF
+    """
+    chosen = [
+        way for way, said in (("copy", copy), ("hardlink", hardlink), ("symlink", symlink), ("move", move)) if said
+    ]
+    if (path is None) is (program is None) or len(chosen) > 1:
+        raise typer.BadParameter("name a path or --from, and at most one of --copy, --hardlink, --symlink, --move")
+    from windlass.cli.importing import bring_in
+
+    way = cast("Way | None", chosen[0] if chosen else None)
+    which = path, user_repo, program
+    code = bring_in(settings(), console(), which, way, dry_run=dry_run, yes=yes, as_json=as_json)
+    if code != exits.DONE:
+        raise typer.Exit(code)
+
+
+VERBS: dict[str, Any] = {"ls": ls, "path": path, "rm": rm, "verify": verify, "import": import_}

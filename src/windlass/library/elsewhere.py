@@ -29,11 +29,13 @@ class Elsewhere:
         hub_caches: caches of `huggingface_hub`.
         ollama: Ollama's folders of models.
         folders: any others; looked through once, when first asked.
+        jan: Jan's folders of models; they are among `folders`.
     """
 
     hub_caches: Sequence[Path] = ()
     ollama: Sequence[Path] = ()
     folders: Sequence[Path] = field(default=())
+    jan: Sequence[Path] = ()
 
     def find(self, file: ManifestFile) -> Iterator[Path]:
         """Files that may hold the same content, the likeliest first; each is of the right size."""
@@ -75,12 +77,9 @@ def places(environ: Mapping[str, str], home: Path, more: Sequence[Path]) -> Else
     hub = Path(environ.get("HF_HUB_CACHE") or hugging_face / "hub")
     ollama = [Path(environ["OLLAMA_MODELS"])] if environ.get("OLLAMA_MODELS") else []
     ollama += [home / ".ollama" / "models", Path("/usr/share/ollama/.ollama/models")]
-    jan = [home / ".local/share/Jan/data", home / "Library/Application Support/Jan/data", home / "jan"]
-    return Elsewhere((hub,), tuple(ollama), (*more, *(folder for place in jan for folder in _jan(place))))
-
-
-def _jan(place: Path) -> tuple[Path, ...]:
-    return (place / "llamacpp" / "models", place / "models")
+    data = (home / ".local/share/Jan/data", home / "Library/Application Support/Jan/data", home / "jan")
+    jan = tuple(place / folder for place in data for folder in ("llamacpp/models", "models"))
+    return Elsewhere((hub,), tuple(ollama), (*more, *jan), jan)
 
 
 def _files(folder: Path, depth: int) -> Iterator[Path]:

@@ -1,0 +1,90 @@
+"""Brings files in that are on this machine already, by hand or from another program: moved, copied or linked."""
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from windlass.errors import StorageUnavailable
+from windlass.library.cloning import clone
+from windlass.library.digests import OnProgress, digest_file
+from windlass.library.disk import PRIVATE, folder_below, storage_errors, sync_file, sync_folder
+from windlass.library.imports import Import, Way
+from windlass.library.receipts import Receipt, Receipts, timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """Imports into one models folder; `clock` tells Unix time, for the receipts."""
+
+    receipts: Receipts
+    clock: Callable[[], float]
+
+    def bring_in(self, one: Import, way: Way, on_progress: OnProgress | None = None) -> bool:
+        """Have a file stand in its place, with a receipt of what it hashed to; whether it was not there already.
+
+        A moved file is at every moment either where it was or in its place. Of a linked one nothing is written but the
+        link.
+
+        Raises:
+            StorageUnavailable: something else stands there, or the disk refuses.
+            InsufficientStorage: the disk is full.
+        """
+        root = self.receipts.models_dir
+        with storage_errors(f"importing {one.source}", root):
+            parent, _, name = one.shelf_path.rpartition("/")
+            place = folder_below(root, parent) / name
+            if os.path.lexists(place):
+                return self._is_same(one, place)
+            ready = self._ready(one.source, place, way)
+            digest, chunks = digest_file(ready, "sha256", on_progress=on_progress)
+            found = ready.stat()
+            owner, repo, path = one.shelf_path.split("/", 2)
+            receipt = Receipt(
+                digest, found.st_size, found.st_mtime_ns, "", f"{owner}/{repo}", "", path, self._now(), chunks, True
+            )
+            self.receipts.write(one.shelf_path, receipt)
+            ready.rename(place)
+            sync_folder(place.parent)
+            if way == "move" and ready != one.source:
+                one.source.unlink()
+        return True
+
+    def _ready(self, source: Path, place: Path, way: Way) -> Path:
+        """The file under a name on the disk of its place, from which one rename brings it there."""
+        if way == "move" and source.stat().st_dev == place.parent.stat().st_dev and not source.is_symlink():
+            return source
+        ours = folder_below(self.receipts.models_dir, f"{PRIVATE}/partial") / f"{secrets.token_hex(8)}.over"
+        if way == "symlink":
+            ours.symlink_to(source.absolute())
+        elif way == "hardlink":
+            self._link(source, ours)
+        else:
+            clone(source, ours, hard_links=False)
+            sync_file(ours)
+        return ours
+
+    def _link(self, source: Path, ours: Path) -> None:
+        try:
+            os.link(os.path.realpath(source), ours)
+        except OSError as error:
+            raise StorageUnavailable(
+                f"{source} cannot have a second name below {self.receipts.models_dir}: {error.strerror}.",
+                hint="On another disk it is copied (--copy), moved (--move) or linked to (--symlink).",
+            ) from error
+
+    def _is_same(self, one: Import, place: Path) -> bool:
+        """False for what is there already; anything else in its place is refused."""
+        if place.exists() and (one.source.samefile(place) or _are_equal(one.source, place)):
+            return False
+        raise StorageUnavailable(f"Something else stands at {place}.", hint="Move it away, or say another --user-repo.")
+
+    def _now(self) -> str:
+        return timestamp(self.clock())
+
+
+def _are_equal(first: Path, second: Path) -> bool:
+    if first.stat().st_size != second.stat().st_size:
+        return False
+    return digest_file(first, "sha256")[0] == digest_file(second, "sha256")[0]
