@@ -84,7 +84,7 @@ NARROW = {
     "names": {"errors", "settings"},
     "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
-    "library": {"errors", "manifest", "quantization"},
+    "library": {"errors", "manifest", "names", "quantization"},
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},

@@ -83,7 +83,9 @@ def test_many_at_a_time(tokens: Tokens, tmp_path: Path) -> None:
     assert {token.name for token in tokens.all()} == {f"token-{number}" for number in range(1, 13)}
 
 
-@pytest.mark.parametrize("text", ["", "[", "{}x", "[1]", '[{"name": "x"}]', '[{"name": "x", "what": 1}]'])
+@pytest.mark.parametrize(
+    "text", ["", "[", "{}x", "[1]", '[{"name": "x"}]', '[{"name": "x", "what": 1}]', "null", "[" * 100_000]
+)
 def test_a_file_that_cannot_be_read_lets_nobody_in(tokens: Tokens, tmp_path: Path, text: str) -> None:
     """And is not written over."""
     good = tokens.create()
@@ -93,6 +95,14 @@ def test_a_file_that_cannot_be_read_lets_nobody_in(tokens: Tokens, tmp_path: Pat
         with pytest.raises(StateFailure):
             verb()
     assert path.read_text() == text
+
+
+def test_what_has_no_end_is_not_read_to_it(tokens: Tokens, tmp_path: Path) -> None:
+    """Whatever stands in the file's place, a request must not fill the memory."""
+    (tmp_path / "home").mkdir(exist_ok=True)
+    (tmp_path / "home" / "tokens").symlink_to("/dev/zero")
+    with pytest.raises(StateFailure, match="too large"):
+        tokens.all()
 
 
 def test_a_home_that_cannot_be_written(tmp_path: Path) -> None:

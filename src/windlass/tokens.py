@@ -27,6 +27,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 _SIGNS = string.ascii_letters + string.digits
 _FORM = re.compile(r"sk-lm-([A-Za-z0-9]{8}):([A-Za-z0-9]{20})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
+_LARGEST = 1024 * 1024  # bytes; thousands of tokens fit
 _HINT = "Mend the file, or remove it and make new tokens."
 
 
@@ -126,11 +127,15 @@ class Tokens:
 
     def _load(self) -> tuple[Token, ...]:
         try:
-            raw = json.loads(self._path.read_text(encoding="utf-8"))
+            with self._path.open("rb") as file:
+                text = file.read(_LARGEST + 1)  # whatever stands there: it is read with each request
+            if len(text) > _LARGEST:
+                raise ValueError("it is too large to be one of tokens")  # noqa: TRY301 - said as the others are
+            raw = json.loads(text)
             return tuple(replace(Token(**token), scopes=tuple(token["scopes"])) for token in raw)
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise StateFailure(f"{self._path} cannot be read: {error}.", hint=_HINT) from error
 
     def _save(self, tokens: Collection[Token]) -> None:
