@@ -115,7 +115,7 @@ class Stand:
 
     @contextmanager
     def bare(self) -> Iterator[Server]:
-        """The yardstick."""
+        """What to compare with."""
         folder = self.record.with_name("bare")
         folder.mkdir(exist_ok=True)
         with Server(Command([sys.executable, "-m", "benchmarks.bare"], {"PYTHONPATH": str(ROOT)}, folder)) as server:
@@ -147,7 +147,7 @@ def watch(load: Load, scenario: Scenario, field: Field, rounds: int, say: Callab
 
 
 def _round(stand: Stand, number: int) -> Iterator[Reading]:
-    for table, look in _LOOKS_AT:
+    for table, look in _PARTS:
         try:
             for row, values in look(stand):
                 yield Reading(stand.scenario.key, number, table, row, values)
@@ -234,7 +234,7 @@ def _orders(stand: Stand) -> Found:
             yield order, {P50: median(times), MOST: max(times)}
 
 
-_LOOKS_AT: tuple[tuple[str, Callable[[Stand], Found]], ...] = (
+_PARTS: tuple[tuple[str, Callable[[Stand], Found]], ...] = (
     (STARTS, _starts),
     (PAGES, _pages),
     (RATES, _rates),

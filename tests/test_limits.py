@@ -152,18 +152,28 @@ def test_what_was_set_holds_at_the_next_start(tmp_path: Path) -> None:
     rules = Rules(settings_of(tmp_path))
     assert rules.read() == Limits(3, 8, None)
     limits = read_limits({"schedule": [OFFICE, NIGHT], "limit_rate": 900}, Limits(2, 4))
-    rules.keep(limits)
+    rules.keep(limits, ["max_jobs", "connections", "limit_rate", "schedule"])
     (tmp_path / "home" / "config.toml").write_text("max_jobs = 7\n")
     assert Rules(settings_of(tmp_path)).read() == limits
 
 
+def test_what_was_never_set_is_for_the_settings_to_say(tmp_path: Path) -> None:
+    """A flag of one start is none of the next, and `config.toml` may be changed for all that was not set since."""
+    rules = Rules(settings_of(tmp_path, WINDLASS_LIMIT_RATE="5M"))
+    rules.keep(Limits(3, 4, 5_000_000), ["connections"])
+    (tmp_path / "home" / "config.toml").write_text("max_jobs = 7\nconnections = 1\n")
+    assert Rules(settings_of(tmp_path)).read() == Limits(7, 4, None)
+    rules.keep(Limits(2, 4, None), ["max_jobs"])
+    assert Rules(settings_of(tmp_path)).read() == Limits(2, 4, None)
+
+
 def test_what_is_told_at_the_start_holds_over_it(tmp_path: Path) -> None:
     """A flag and the environment; the rest is as it was kept."""
-    Rules(settings_of(tmp_path)).keep(Limits(2, 4, 900))
+    Rules(settings_of(tmp_path)).keep(Limits(2, 4, 900), ["max_jobs", "connections", "limit_rate"])
     assert Rules(settings_of(tmp_path, WINDLASS_LIMIT_RATE="5M")).read() == Limits(2, 4, 5_000_000)
 
 
-@pytest.mark.parametrize("text", ["", "[", "[1]", '{"max_jobs": 0}', '{"other": 1}', "\udc80"])
+@pytest.mark.parametrize("text", ["", "[", "[1]", '{"max_jobs": 0}', '{"other": 1}', "\udc80", "[" * 100_000])
 def test_limits_that_cannot_be_read_are_said(tmp_path: Path, text: str) -> None:
     """Whoever has a data cap does not want them passed over."""
     (tmp_path / "home").mkdir()

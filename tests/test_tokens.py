@@ -84,7 +84,8 @@ def test_many_at_a_time(tokens: Tokens, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[", "{}x", "[1]", '[{"name": "x"}]', '[{"name": "x", "what": 1}]', "null", "[" * 100_000]
+    "text",
+    ["", "[", "{}x", "[1]", '[{"name": "x"}]', '[{"name": "x", "what": 1}]', "null", "{}", '""', "0", "[" * 100_000],
 )
 def test_a_file_that_cannot_be_read_lets_nobody_in(tokens: Tokens, tmp_path: Path, text: str) -> None:
     """And is not written over."""

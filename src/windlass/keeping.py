@@ -123,13 +123,15 @@ class Keeping:
         return removal
 
     def verify_all(self, on_check: OnCheck | None = None) -> Iterator[Checkup]:
-        """Check every model. A round that is broken off is gone on with: what it has found whole is not hashed again.
+        """Check every model, and those of which only a part is left.
+
+        A round that is broken off is gone on with: what it has found whole is not hashed again.
 
         Raises:
             StorageFailure: a file cannot be read.
         """
         since = self._checking.begin_round()
-        for model in self._shelf.models():
+        for model in (*self._shelf.models(), *self._shelf.broken()):
             done = [self._checking.found_since(file.path, since) for file in model.files]
             checkup = Checkup(model, tuple(file for file in done if file))
             yield checkup if len(checkup.files) == len(done) else self.verify(model, on_check)

@@ -5,13 +5,16 @@ program with a limit wants that one.
 """
 
 import json
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from windlass.errors import InvalidRequest, StateFailure
 from windlass.library.disk import storage_errors, write_atomically
 from windlass.limits import Limits, limits_body, read_limits
 from windlass.settings import Settings
 
+_HINT = "Mend the file, or remove it: then the settings hold."
 _NAMES = ("max_jobs", "connections", "limit_rate")
 
 
@@ -28,20 +31,32 @@ class Rules:
             StateFailure: what was kept cannot be read.
         """
         told = Limits(*(getattr(self._settings, name) for name in _NAMES))
+        kept = {name: value for name, value in self._kept().items() if not self._was_told(name)}
         try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            return read_limits({name: value for name, value in kept.items() if not self._was_told(name)}, told)
-        except FileNotFoundError:
-            return told
-        except (OSError, ValueError, AttributeError, InvalidRequest) as error:
-            hint = "Mend the file, or remove it: then the settings hold."
-            raise StateFailure(f"{self._path} cannot be read: {error}.", hint=hint) from error
+            return read_limits(kept, told)
+        except InvalidRequest as error:
+            raise StateFailure(f"{self._path} cannot be read: {error}.", hint=_HINT) from error
 
-    def keep(self, limits: Limits) -> None:
-        """Have these be there at the next start. Raises StorageFailure."""
+    def keep(self, limits: Limits, names: Collection[str]) -> None:
+        """Have those of these names be there at the next start; what was never set stays for the settings to say.
+
+        Raises:
+            StateFailure: what was kept before cannot be read.
+            StorageFailure: the disk refuses.
+        """
+        body = limits_body(limits)
+        kept = self._kept() | {name: body[name] for name in names}
         with storage_errors("keeping the limits", self._settings.home):
             self._settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self._path, json.dumps(limits_body(limits), indent=2) + "\n")
+            write_atomically(self._path, json.dumps(kept, indent=2) + "\n")
+
+    def _kept(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise StateFailure(f"{self._path} cannot be read: {error}.", hint=_HINT) from error
 
     def _was_told(self, name: str) -> bool:
         origin = self._settings.origin.get(name, "default")

@@ -160,7 +160,7 @@ class Runner:
         else:
             then()
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 3.0) -> None:
         """End all pulls; their jobs go back to the queue, for the next process to go on with."""
         if self._thread.is_alive():
             self._ending = True
@@ -211,6 +211,8 @@ class Runner:
                 await self._take_step(network)
             if note:
                 await self._in_thread(self._waiting.relieve, self.only)
+        except WindlassError as error:
+            _log.error("The jobs could not be looked after; the next try comes soon. %s", error)
         except Exception:
             _log.exception("The jobs could not be looked after; the next try comes soon.")
 

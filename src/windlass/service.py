@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from windlass import names
 from windlass.admission import Admission, move
-from windlass.errors import InvalidRequest
+from windlass.errors import InvalidRequest, ModelNotFound, QuantizationNotFound
 from windlass.events import Events
 from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
@@ -20,8 +20,9 @@ from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.facts import Model
 from windlass.library.importing import Importing
+from windlass.library.keys import find
 from windlass.library.shelf import Shelf
-from windlass.limits import Limits
+from windlass.limits import Limits, read_limits
 from windlass.manifest import Format, ManifestFile
 from windlass.news import News
 from windlass.presence import Presence
@@ -124,9 +125,7 @@ class Service:
         """What is done with models that are here."""
         from windlass.keeping import Keeping
 
-        def has_jobs() -> bool:
-            return has_database(self.settings.database_url)
-
+        has_jobs = partial(has_database, self.settings.database_url)
         return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
 
     @cached_property
@@ -154,11 +153,10 @@ class Service:
             InvalidRequest: the secret is none.
             StateFailure: there is none and none can be kept, or where they have been told up to cannot be read.
         """
-        from windlass.webhooks import Webhooks, kept_secret, key_of
+        from windlass.webhooks import Webhooks, key_at
 
         settings = self.settings
-        secret = settings.webhook_secret or (kept_secret(settings.home / "webhook-secret") if settings.webhooks else "")
-        key = key_of(secret) if settings.webhooks else b""
+        key = key_at(settings.home, settings.webhook_secret) if settings.webhooks else b""
         webhooks = Webhooks(settings.webhooks, key, self._news, settings.home / "webhooks")
         return self._opened.enter_context(closing(webhooks))
 
@@ -238,6 +236,19 @@ class Service:
             name, quantization = ref.repo, ref.quantization
         return self.shelf.find(name, quantization)
 
+    def find_part(self, name: str, quantization: str | None = None) -> Model:
+        """As `find`, but also one of which only a part is left, to be mended or removed.
+
+        Raises:
+            ModelNotFound, QuantizationNotFound, InvalidModel: as `find` does.
+        """
+        try:
+            return self.find(name, quantization)
+        except (ModelNotFound, QuantizationNotFound):
+            with suppress(ModelNotFound, QuantizationNotFound):
+                return find(self.shelf.broken(), name, quantization)
+            raise
+
     def repair(self, checkup: "Checkup") -> JobView:
         """Have a job fetch again what a check of a model found wrong. Raises as `Keeping.repair` does."""
         job = self.keeping.repair(checkup)
@@ -314,9 +325,15 @@ class Service:
         """How much may run at once, and how fast."""
         return self.runner.limits
 
-    def set_limits(self, limits: Limits) -> None:
-        """Have these limits hold from now on, for what runs too, and at the next start. Raises StorageFailure."""
-        self.rules.keep(limits)
+    def set_limits(self, changes: Mapping[str, Any]) -> None:
+        """Have these limits hold from now on, for what runs too, and at the next start; others stay as they are.
+
+        Raises:
+            InvalidRequest: one of them is none, or does not fit.
+            StateFailure, StorageFailure: they cannot be kept.
+        """
+        limits = read_limits(changes, self.limits)
+        self.rules.keep(limits, changes.keys())
         self.runner.set_limits(limits)
 
     def health(self) -> Mapping[str, Any]:

@@ -148,6 +148,9 @@ _TABLE: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
 _SECRET_OR_SHARED = {"home", "hf_token", "api_token", "ca_file", "webhook_secret"}  # not read from config.toml
 
 
+_HIDDEN = {"hf_token", "api_token", "database_url", "webhooks", "webhook_secret"}  # not told in errors
+
+
 def load(
     flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | None = None, user_home: Path | None = None
 ) -> Settings:
@@ -209,7 +212,8 @@ def _read(name: str, source: str, raw: Any) -> Any:
         return _TABLE[name][1](raw if isinstance(raw, int) else str(raw))
     except (ValueError, TypeError) as error:
         where = f"--{name.replace('_', '-')}" if source == "flag" else source
-        raise InvalidRequest(f"{where}: {raw!r} does not fit {name}: {error}.") from error
+        shown = "what it says" if name in _HIDDEN else repr(raw)
+        raise InvalidRequest(f"{where}: {shown} does not fit {name}: {error}.") from error
 
 
 def _lmstudio_home(user_home: Path) -> Path:

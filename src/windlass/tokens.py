@@ -132,6 +132,8 @@ class Tokens:
             if len(text) > _LARGEST:
                 raise ValueError("it is too large to be one of tokens")  # noqa: TRY301 - said as the others are
             raw = json.loads(text)
+            if not isinstance(raw, list):
+                raise TypeError("it is no list of tokens")  # noqa: TRY301 - said as the others are
             return tuple(replace(Token(**token), scopes=tuple(token["scopes"])) for token in raw)
         except FileNotFoundError:
             return ()

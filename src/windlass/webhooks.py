@@ -95,6 +95,11 @@ def key_of(secret: str) -> bytes:
     return key
 
 
+def key_at(home: Path, secret: str | None) -> bytes:
+    """The key: of the secret that was given, else of one that is kept in `home`. Raises as the two below do."""
+    return key_of(secret or kept_secret(home / "webhook-secret"))
+
+
 def kept_secret(path: Path) -> str:
     """The secret in a file, which is made when it is not there yet, for its owner only.
 

@@ -93,7 +93,7 @@ def test_settings_say_where_they_come_from_and_no_secret(capsys: Capture, tmp_pa
     show_settings(settings, as_json=as_json)
     out = capsys.readouterr().out
     assert "S3CR3T" not in out
-    assert "postgresql://me:" in out
+    assert "@db.test/windlass" in out
     assert "@db.test/windlass" in out
     if as_json:
         rows = json.loads(out)
@@ -206,3 +206,19 @@ def test_commands_that_only_look_make_nothing(monkeypatch: pytest.MonkeyPatch, t
     for arguments in (["ls"], ["config"], ["path", "a/b"]):
         run(monkeypatch, *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://bob:S3/CR3T@db.test/windlass",
+        "postgresql://bob:S3CR3T@S3CR3T@db.test/windlass",
+        "postgresql://db.test/windlass?user=a&password=S3CR3T",
+    ],
+)
+def test_no_password_of_a_database_is_shown(capsys: Capture, tmp_path: Path, url: str) -> None:
+    """However it is written, and though it may not be written so."""
+    show_settings(load(environ={"WINDLASS_DATABASE_URL": url}, user_home=tmp_path), as_json=False)
+    out = capsys.readouterr().out
+    assert "CR3T" not in out
+    assert "db.test/windlass" in out

@@ -3,9 +3,10 @@
 import random
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from e2e.conftest import MIB, gguf
-from e2e.outside import Home, Server, sha256
+from e2e.outside import POLL, Home, Server, sha256
 from standin import ALWAYS, Hub, faults
 
 
@@ -88,3 +89,19 @@ def test_a_second_server_on_the_same_state_is_refused(home: Home, server: Server
     assert str(server.process.pid) in ended.stderr
     assert server.url in ended.stderr
     assert server.ask("GET", "/lmstudio-greeting").status == 200
+
+
+def test_a_hub_that_says_nothing_does_not_hold_up_the_end(acme: Hub, home: Home) -> None:
+    """Who waits for an answer gets one, in the form of all errors; nobody waits for the hub's own patience."""
+    acme.misbehave("info", faults.silence(), times=ALWAYS)
+    with Server(home) as server, ThreadPoolExecutor(1) as threads:
+        body = {"model": f"{acme.url}/acme/Rope-8B-GGUF"}
+        asked = threads.submit(server.ask, "POST", "/api/v1/models/download", body)
+        while not acme.asked("info"):
+            time.sleep(POLL)
+        begun = time.monotonic()
+        assert server.end(signal.SIGTERM) == 0
+        assert time.monotonic() - begun < 10  # the hub would be waited for three times as long
+        answer = asked.result()
+        assert (answer.status, answer.error["code"]) == (503, "state_error")
+        assert "Traceback" not in server.said

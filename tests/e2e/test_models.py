@@ -1,6 +1,7 @@
 """What is done with models that are here, from outside: told of, checked, mended with the least, deleted."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -151,6 +152,36 @@ def test_what_a_job_is_at_work_on_is_not_deleted(acme: Hub, home: Home) -> None:
         server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/cancel")
         assert ask(server, "DELETE", "eye").status == 200
     assert home.visible() == set()
+
+
+@pytest.mark.parametrize("harm", ["shorter", "gone", "folder"])
+def test_what_is_left_of_a_model_is_mended_or_removed(acme: Hub, home: Home, harm: str) -> None:
+    """It is not listed, and yet checked, by name and with all; mended with what is missing, or deleted."""
+    with Server(home) as server:
+        server.finished(server.download("acme/Big-GGUF")["job_id"])
+        shard = sorted((home.models / "acme" / "Big-GGUF").iterdir())[1]
+        right = sha256(shard)
+        if harm == "shorter":
+            os.truncate(shard, MIB)
+        else:
+            shard.unlink()
+        if harm == "folder":
+            shard.mkdir()
+        assert models(server) == []
+        assert home.run("verify", "--all").returncode == 1
+        found = ask(server, "POST", "big", "/verify").json
+        assert [file["verdict"] for file in found["files"]] == [
+            "whole", "damaged" if harm == "shorter" else "missing", "whole"
+        ]  # fmt: skip
+        if harm == "folder":
+            shard.rmdir()
+            assert home.run("rm", "big", "-y").returncode == 0
+            assert home.visible() == set()
+            return
+        job = ask(server, "POST", "big", "/verify", {"repair": True}).json["job"]
+        assert server.finished(job["job_id"])["status"] == "completed"
+        assert models(server) == ["big"]
+        assert sha256(shard) == right
 
 
 # On the command line

@@ -1,6 +1,7 @@
 """The contract's table of errors, row by row, from outside; and nothing is written for a refused request."""
 
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,29 @@ def test_a_read_only_state_is_told_in_words(home: Home) -> None:
     assert "Traceback" not in ended.stderr
     assert "state" in ended.stderr
     assert home.root.joinpath("state").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        ("HEAD /api/windlass/v1/health HTTP/1.1\r\nHost: localhost", 200),
+        ("HEAD /api/v1/models HTTP/1.1\r\nHost: localhost", 200),
+        ("HEAD /api/windlass/v1/events HTTP/1.1\r\nHost: localhost", 405),
+        ("GET http://localhost/api/v1/models HTTP/1.1\r\nHost: localhost", 200),
+        ("GET /api/windlass/v1/health HTTP/1.0", 200),
+        ("GET /api/v1/models HTTP/1.0", 403),
+        ("GET /api/v1/models HTTP/1.1\r\nHost: evil@localhost", 403),
+        ("GET /api/v1/models HTTP/1.1\r\nHost: localhost/", 403),
+        ("GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost", 200),
+        ("GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: ftp://localhost", 403),
+        ("GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil", 403),
+    ],
+)
+def test_requests_as_others_write_them(server: Server, head: str, status: int) -> None:
+    """Monitors, proxies, and those who hope that only the first of two headers is looked at."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert int(answer.split()[1]) == status
+    assert answer.endswith(b"\r\n\r\n") is head.startswith("HEAD")

@@ -2,6 +2,8 @@
 
 import json
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -125,3 +127,32 @@ def test_pages_of_other_sites(home: Home) -> None:
         assert other.error["code"] == "origin_not_allowed"
     for name, value in {"x-content-type-options": "nosniff", "x-frame-options": "DENY"}.items():
         assert allowed.headers[name] == value
+
+
+def test_with_the_last_token_gone_others_stay_out(home: Home) -> None:
+    """A server that others reach does not open itself to them because nobody has a token any more."""
+    home.run("token", "create", "--name", "only")
+    with Server(home, "--host", "0.0.0.0") as server:
+        server.url = server.url.replace("0.0.0.0", "127.0.0.1")
+        assert server.ask("GET", "/api/v1/models").status == 401
+        assert home.run("token", "revoke", "only").returncode == 0
+        assert server.ask("GET", "/api/v1/models").error["code"] == "invalid_api_key"
+        assert server.ask("GET", "/api/windlass/v1/health").status == 200
+
+
+def test_whoever_is_let_in_no_more_is_told_no_more(home: Home) -> None:
+    """A stream of events that was begun without a token ends once there is one, and with its token when that goes."""
+
+    def follow(token: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return urlopen(Request(f"{server.url}/api/windlass/v1/events", headers=headers), timeout=60)
+
+    with Server(home) as server, follow() as stream:
+        assert stream.readline()
+        token = home.run("token", "create", "--name", "one").stdout.strip()
+        stream.read()  # to its end, which comes
+        with follow(token) as second:
+            assert second.readline()
+            assert home.run("token", "create", "--name", "two").returncode == 0
+            assert home.run("token", "revoke", "one").returncode == 0
+            second.read()

@@ -17,13 +17,16 @@ from windlass.service import Service
 _ROUTERS = (lmstudio.router, own.router, models.router, stream.router, metrics.router, reference.router)
 
 
-def create_app(service: Service, hosts: Collection[str] = (), origins: Collection[str] = ()) -> FastAPI:
+def create_app(
+    service: Service, hosts: Collection[str] = (), origins: Collection[str] = (), *, closed: bool = False
+) -> FastAPI:
     """The app over a service, whose runner somebody else starts.
 
     Args:
         service: what does the work.
         hosts: names that we are known by.
         origins: pages of other sites that may use it (CORS).
+        closed: whether nobody is let in without a token, also where none was made.
     """
     app = FastAPI(
         title="Windlass",
@@ -39,7 +42,7 @@ def create_app(service: Service, hosts: Collection[str] = (), origins: Collectio
     app.add_exception_handler(WindlassError, _windlass_error)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(Exception, _bug)
-    app.add_middleware(Guard, trust=Trust(service.tokens, hosts, origins))
+    app.add_middleware(Guard, trust=Trust(service.tokens, hosts, origins, closed))
     if origins:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"])
     return app
@@ -56,7 +59,7 @@ def _unknown(request: Request, error: Exception) -> Response:
     response = errors.answer(UnknownEndpoint(message))
     response.status_code = error.status_code  # 405 where the path is right and the method is not
     if error.status_code == 405:
-        response.headers["Allow"] = ", ".join(_methods_at(request.url.path))
+        response.headers["Allow"] = ", ".join(_methods_at(request.scope["path"]))
     return response
 
 

@@ -4,10 +4,12 @@ A web page anywhere may make a browser send requests to 127.0.0.1. Its `Origin` 
 was made to point at us (DNS rebinding), `Host` does.
 """
 
+import asyncio
 import ipaddress
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -21,8 +23,11 @@ from windlass.errors import (
     InvalidApiKey,
     OriginNotAllowed,
     Refused,
+    StateFailure,
     WindlassError,
 )
+
+LOOK_AGAIN = "windlass.look"  # in the scope: raises once the one who asked would not be let in any more
 
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 # What needs no token: that we are here and well, and the page's own files, which ask for one.
@@ -51,11 +56,13 @@ class Trust:
         hosts: names that we are known by besides the loopback ones; an IP address is always let in, for no foreign
             page can make a browser send one as the name of its own site.
         origins: foreign pages that may use us.
+        closed: whether nobody is let in without a token, also where there is none: others than this machine reach us.
     """
 
     tokens: tokens.Tokens
     hosts: Collection[str] = ()
     origins: Collection[str] = field(default=())
+    closed: bool = False
 
 
 class Guard:
@@ -71,23 +78,27 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _with_headers(send)
+        scope = _plain(scope)
+        send, headers = _with_headers(send), Headers(scope=scope)
+        look = partial(self._look, headers, scope["method"], scope["path"])
+        scope[LOOK_AGAIN] = look
         try:
-            self._look(Headers(scope=scope), scope["method"], scope["path"])
+            look()
         except WindlassError as error:
             await answer(error)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await _answered(self._app, scope, receive, send)
 
     def _look(self, headers: Headers, method: str, path: str) -> None:
         """Raises Refused for who is not let in, StateFailure where nobody can tell."""
+        free = _FREE.fullmatch(path)
         host = headers.get("host", "")
-        if not self._is_ours(host):
+        if not self._is_ours(host) and not (free and "host" not in headers):  # who balances loads may say none
             raise HostNotAllowed(f"This server is not {host!r}.", hint="Ask it by localhost or by its address.")
-        origin = headers.get("origin")
-        if origin is not None and origin not in self._trust.origins and _netloc(origin) != host.lower():
-            raise OriginNotAllowed(f"Pages of {origin!r} may not use this server.")
-        if not _FREE.fullmatch(path) and self._trust.tokens.all():
+        for origin in headers.getlist("origin"):
+            if origin not in self._trust.origins and _netloc(origin) != host.lower():
+                raise OriginNotAllowed(f"Pages of {origin!r} may not use this server.")
+        if not free and (self._trust.closed or self._trust.tokens.all()):
             self._check(headers.get("authorization", ""), scope_of(method, path))
 
     def _check(self, authorization: str, scope: tokens.Scope) -> None:
@@ -104,12 +115,47 @@ class Guard:
             )
 
     def _is_ours(self, host: str) -> bool:
+        if re.search(r"[@/?#\\]", host):
+            return False
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
             _ = urlsplit(f"//{host}").port
         except ValueError:
             return False
         return name in self._hosts or _is_address(name)
+
+
+def _plain(scope: Scope) -> Scope:
+    """The request as the rest of the app reads it.
+
+    HEAD is GET without the body, which the server leaves out by itself (RFC 9110 §9.3.2); not of events, which never
+    end. A target may have the whole address (RFC 9112 §3.2.2), and counts as its path.
+    """
+    path, method = scope["path"], scope["method"]
+    if path.startswith(("http://", "https://")):
+        path = f"/{path.partition('//')[2].partition('/')[2]}"
+    if method == "HEAD" and not path.endswith("/events"):
+        method = "GET"
+    return {**scope, "path": path, "method": method}
+
+
+async def _answered(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Have the app answer. One that is cut short, because the server ends, is told so, if nothing was said yet."""
+    begun = False
+
+    async def sending(message: Message) -> None:
+        nonlocal begun
+        begun = True
+        await send(message)
+
+    try:
+        await app(scope, receive, sending)
+    except asyncio.CancelledError:
+        if not begun:
+            ending = StateFailure(
+                "The server ends, and did not get to answer.", hint="Look what it did, then ask again."
+            )
+            await answer(ending)(scope, receive, send)
 
 
 def scope_of(method: str, path: str) -> tokens.Scope:
@@ -138,9 +184,10 @@ def _with_headers(send: Send) -> Send:
 
 def _netloc(origin: str) -> str | None:
     try:
-        return urlsplit(origin).netloc.lower()
+        parts = urlsplit(origin)
     except ValueError:
         return None
+    return parts.netloc.lower() if parts.scheme in {"http", "https"} else None
 
 
 def _is_address(name: str) -> bool:

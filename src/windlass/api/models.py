@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from functools import partial
 
 from fastapi import APIRouter, Request
@@ -26,13 +27,13 @@ _LOOK = 1.0  # seconds between looks whether the one who asked is still there
 @router.get("/models/{key:path}", response_model=schemas.ModelDetail, responses=schemas.errors(404))
 def model(key: str, service: Behind) -> JSONResponse:
     """One model with its files."""
-    return JSONResponse(detail_row(_find(service, key), service.shelf.receipts.read))
+    return JSONResponse(detail_row(_find(service.find, key), service.shelf.receipts.read))
 
 
 @router.delete("/models/{key:path}", response_model=schemas.RemovedModel, responses=schemas.errors(404, 409))
 def remove(key: str, service: Behind) -> JSONResponse:
     """Delete a model; files that another model needs stay."""
-    found = _find(service, key)
+    found = _find(service.find_part, key)
     return JSONResponse(removal_body(found, service.keeping.remove(found)))
 
 
@@ -49,7 +50,7 @@ async def verify(key: str, service: Behind, request: Request) -> JSONResponse:
     meanwhile ends it.
     """
     repair = (await read_object(request, optional=True)).get("repair") is True
-    found = await run_in_threadpool(_find, service, key)
+    found = await run_in_threadpool(_find, service.find_part, key)
     checkup = await _checked(found, service, request)
     if checkup.whole or not repair:
         return JSONResponse(checkup_body(checkup))
@@ -57,10 +58,10 @@ async def verify(key: str, service: Behind, request: Request) -> JSONResponse:
     return JSONResponse(checkup_body(checkup, job_row(job)))
 
 
-def _find(service: Service, key: str) -> Model:
+def _find(find: Callable[[str], Model], key: str) -> Model:
     """The model of that key. A quantization is a part of the key here, and a name that fits several is no key."""
     try:
-        return service.find(key)
+        return find(key)
     except (QuantizationNotFound, InvalidModel) as error:
         raise ModelNotFound(error.message, hint=error.hint) from error
 

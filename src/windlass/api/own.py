@@ -12,7 +12,7 @@ from windlass import __version__
 from windlass.api import schemas
 from windlass.api.bodies import read_changes, read_list, read_object, read_search
 from windlass.api.lmstudio import Behind, Body
-from windlass.limits import limits_body, read_limits
+from windlass.limits import limits_body
 from windlass.plan import plan_body
 from windlass.service import Service
 from windlass.views import job_detail, job_row, search_body
@@ -116,7 +116,7 @@ def limits(service: Behind) -> JSONResponse:
 async def set_limits(service: Behind, request: Request) -> JSONResponse:
     """Change limits, at once and for the next start as well; what is not named stays."""
     raw = await read_object(request)
-    await run_in_threadpool(lambda: service.set_limits(read_limits(raw, service.limits)))
+    await run_in_threadpool(lambda: service.set_limits(raw))
     return JSONResponse(_limits(service))
 
 

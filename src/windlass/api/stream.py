@@ -2,14 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from windlass.api import schemas
+from windlass.api.guard import LOOK_AGAIN
 from windlass.api.lmstudio import Behind
+from windlass.errors import WindlassError
 from windlass.events import BEAT, Event, Events
 
 HEARTBEAT = 15.0  # seconds after which something is sent in any case, so that nobody in between ends the connection
@@ -41,16 +43,18 @@ def _answer(events: Events, request: Request, job_id: str | None) -> _Stream:
     last = request.headers.get("last-event-id", "")
     moved = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}  # the second is for nginx
-    return _Stream(_follow(events, moved, job_id), headers=headers)
+    return _Stream(_follow(events, moved, job_id, request.scope.get(LOOK_AGAIN)), headers=headers)
 
 
-async def _follow(events: Events, moved: int | None, job_id: str | None) -> AsyncIterator[str]:
-    """Until the reader goes, which ends this where it waits, or the server does."""
+async def _follow(
+    events: Events, moved: int | None, job_id: str | None, look: Callable[[], None] | None
+) -> AsyncIterator[str]:
+    """Until the reader goes, which ends this where it waits, or is not let in any more, or the server ends."""
     with events.reading():
         yield f"retry: {_AGAIN}\n\n"
         told, place = await run_in_threadpool(events.begin, moved)
         silent = 0.0
-        while not events.closed:
+        while not events.closed and _may(look):
             text = "".join(_text(event) for event in told if job_id is None or _is_of(event, job_id))
             if text or silent >= HEARTBEAT:
                 yield text or ": still here\n\n"
@@ -59,6 +63,13 @@ async def _follow(events: Events, moved: int | None, job_id: str | None) -> Asyn
             silent += BEAT
             later = events.after(place)
             told, place = await run_in_threadpool(events.begin, None) if later is None else later
+
+
+def _may(look: Callable[[], None] | None) -> bool:
+    try:
+        return look is None or look() is None
+    except WindlassError:
+        return False
 
 
 def _text(event: Event) -> str:

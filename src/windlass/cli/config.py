@@ -6,6 +6,7 @@ import sys
 from dataclasses import fields
 from typing import Any
 
+from windlass.masking import mask
 from windlass.settings import Settings
 
 _SECRET = {"hf_token", "api_token", "webhooks", "webhook_secret"}
@@ -26,4 +27,10 @@ def _shown(settings: Settings, name: str) -> Any:
     value = getattr(settings, name)
     if name in _SECRET:
         return "set" if value else None
-    return value if isinstance(value, int | None) else re.sub(r"(//[^/@:]*:)[^/@]*@", r"\1…@", str(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or None
+    text = value if isinstance(value, int | None) else mask(str(value))
+    # An address with a slash or an @ in its password, as no address may have them, is shown from its last @ on.
+    return re.sub(r"//.*@", "//…@", text) if name == "database_url" and isinstance(text, str) else text

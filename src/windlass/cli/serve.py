@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 
 from windlass import __version__
@@ -33,14 +34,15 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
     """
     keep_a_log(settings.log_format)
     with Service(settings) as service:
-        if not (insecure or _is_loopback(settings.host) or service.tokens.all()):
+        closed = not (insecure or _is_loopback(settings.host))
+        if closed and not service.tokens.all():
             raise InvalidRequest(
                 f"Others could reach this server at {settings.host}, and no token has been made.",
                 hint="Make one: windlass token create. Or let everybody in: windlass serve --insecure",
             )
         service.runner.start()  # before anybody can ask: what is wrong with the state is said here
-        app = create_app(service, hosts=(settings.host,), origins=origins)
-        listening = Listening(app, settings.host, settings.port)
+        app = create_app(service, hosts=(settings.host,), origins=origins, closed=closed)
+        listening = Listening(app, settings.host, settings.port, grace=1)
         service.presence.serve(listening.url)
         service.webhooks.start()
         collector.carry_on()
@@ -52,11 +54,16 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
     if service.runner.alive:
         # A disk that does not answer holds its threads, and the interpreter would wait for them at its end. What was
         # kept is kept: the ledgers are written as bytes come.
-        sys.stderr.write(
-            "A disk does not answer, so what it was to do is left undone; the jobs go on at the next start.\n"
-        )
+        _log.warning("A disk does not answer, so what it was to do is left undone; the jobs go on at the next start")
+    if service.runner.alive or _is_held_up():
         sys.stderr.flush()
         os._exit(0)
+
+
+def _is_held_up() -> bool:
+    """Whether somebody still waits for a disk, or a hub that says nothing: the interpreter would wait for that."""
+    others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
+    return any(not thread.daemon for thread in others)
 
 
 def _is_loopback(host: str) -> bool:

@@ -52,7 +52,7 @@ def rm(model: Model, quantization: Quantization = None, yes: Yes = False, as_jso
     from windlass.service import Service
 
     with Service(settings()) as service:
-        found = service.find(model, quantization)
+        found = service.find_part(model, quantization)
         if not yes:
             count = f"{len(found.files)} files" if len(found.files) > 1 else "1 file"
             question = f"Delete {found.key}, {words.size(found.size_bytes)} in {count} below {found.path.parent}?"

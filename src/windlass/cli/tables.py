@@ -69,7 +69,12 @@ def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -
 
 def show_tokens(tokens: "Sequence[Token]", *, as_json: bool) -> None:
     """The tokens, without what is secret."""
-    rows = [{"name": one.name, "id": one.id, "scopes": [*one.scopes], "created_at": one.created_at} for one in tokens]
+    from windlass.views import time_text
+
+    rows = [
+        {"name": one.name, "id": one.id, "scopes": [*one.scopes], "created_at": time_text(one.created_at)}
+        for one in tokens
+    ]
     if as_json:
         sys.stdout.write(json.dumps(rows) + "\n")
         return

@@ -44,7 +44,7 @@ def _checked(local: Local, console: Console, which: tuple[str | None, str | None
     name, quantization = which
     service = local.service
     if name is not None:
-        yield service.keeping.verify(service.find(name, quantization), on_check=_teller(console))
+        yield service.keeping.verify(service.find_part(name, quantization), on_check=_teller(console))
         return
     yield from service.keeping.verify_all(on_check=_teller(console))
 

@@ -3,9 +3,10 @@
 Nothing partial is ever seen under a final name: a file and its receipt are on the disk before it is renamed there.
 """
 
+import os
 import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -14,11 +15,12 @@ from typing import Any
 from windlass.library.arrivals import Arrival, Publisher
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
-from windlass.library.facts import Model
+from windlass.library.facts import Model, ShelfFile, describe
 from windlass.library.inventory import Inventory
-from windlass.library.keys import find
+from windlass.library.keys import find, with_keys
 from windlass.library.receipts import ModelReceipt, Receipt, Receipts, timestamp
 from windlass.library.stock import Oddity
+from windlass.library.survey import found_of
 from windlass.manifest import CatalogEntry, Manifest, ManifestFile
 
 
@@ -40,6 +42,10 @@ def judge(file: ManifestFile, size: int | None, mtime_ns: int, receipt: Receipt 
     if receipt is None or not receipt.agrees(size, mtime_ns) or receipt.digest.algorithm != file.digest.algorithm:
         return State.UNVERIFIED
     return State.PRESENT if receipt.digest == file.digest else State.OTHER
+
+
+def _weights(files: Iterable[ShelfFile]) -> set[str]:
+    return {file.path for file in files if file.role == "weights"}
 
 
 def _weights_of(receipt: ModelReceipt) -> set[str]:
@@ -159,12 +165,23 @@ class Shelf:
 
     def receipts_of(self, model: Model) -> list[ModelReceipt]:
         """The model's own receipts: one that Windlass brought has one, or one by each name that it was asked for by."""
-        weights = {file.path for file in model.files if file.role == "weights"}
+        weights = _weights(model.files)
         return [receipt for receipt in self.receipts.models() if weights and weights == _weights_of(receipt)]
 
     def oddities(self) -> list[Oddity]:
         """What stands among the models and is none, with the reason: damaged, incomplete, misplaced."""
         return list(self._inventory.take()[1])
+
+    def broken(self) -> list[Model]:
+        """Models that Windlass brought and of which only a part stands here as it should, in order of key."""
+        whole = {frozenset(_weights(model.files)) for model in self.models()}
+        receipts = [one for one in self.receipts.models() if frozenset(_weights_of(one)) not in whole]
+        found = {}
+        for receipt in receipts:
+            files = tuple(ShelfFile(file.shelf_path, file.size, file.role, False) for file in receipt.manifest.files)
+            if any(os.path.lexists(self.models_dir / file.path) for file in files):
+                found[receipt.manifest.key] = describe(found_of(receipt, files, self.models_dir), None)
+        return with_keys(found.values())
 
     def find(self, name: str, quantization: str | None = None) -> Model:
         """The one model that a person means, by key, id or `owner/repo`; raises as `keys.find` does."""

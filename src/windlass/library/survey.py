@@ -71,7 +71,7 @@ def _claim(receipt: ModelReceipt, stock: Stock, books: Books, result: Survey) ->
     files = [_shelf_file(file, stamp, books) for file, stamp in zip(manifest.files, stamps, strict=True)]
     whole = [file for file in files if file is not None]
     if len(whole) == len(files):
-        result.found.append(_found(receipt, tuple(whole), books.models_dir))
+        result.found.append(found_of(receipt, tuple(whole), books.models_dir))
     elif any(stamps):
         lost = [file.path for file, found in zip(manifest.files, files, strict=True) if found is None]
         result.oddities.append(Oddity(manifest.files[0].repo, _not_whole(manifest, lost)))
@@ -88,7 +88,8 @@ def _shelf_file(file: ManifestFile, stamp: Stamp | None, books: Books) -> ShelfF
     return ShelfFile(file.shelf_path, file.size, file.role, verified)
 
 
-def _found(receipt: ModelReceipt, files: tuple[ShelfFile, ...], models_dir: Path) -> Found:
+def found_of(receipt: ModelReceipt, files: tuple[ShelfFile, ...], models_dir: Path) -> Found:
+    """A model as its receipt presents it, of those of its files that are handed in."""
     manifest = receipt.manifest
     return Found(
         id=manifest.id,
