@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,30 @@ def test_with_fewer_allowed_the_last_yields(yard: Yard) -> None:
     yard.news.until(lambda: yard.network.waits(0, 1))
     yard.network.let_go(0, 1)
     yard.until(State.COMPLETED, *ids)
+
+
+def test_limits_that_were_set_hold(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sets them waits for what is being started by those of before."""
+    move, begun, go_on = yard.store.move, threading.Event(), threading.Event()
+
+    def move_slowly(job_id: str, edge: Edge, **more: Any) -> Job:
+        if edge is START:
+            begun.set()
+            assert go_on.wait(20)
+        return move(job_id, edge, **more)
+
+    monkeypatch.setattr(yard.store, "move", move_slowly)
+    yard.network.hold(0, 1)
+    ids = yard.add(0, 1)
+    yard.runner.start()
+    assert begun.wait(20)
+    setting = threading.Thread(target=lambda: yard.limit(max_jobs=1))
+    setting.start()
+    setting.join(0.1)
+    assert setting.is_alive()
+    go_on.set()
+    setting.join()
+    yard.news.until(lambda: yard.states(*ids) == [State.RUNNING, State.QUEUED])
 
 
 def test_only_those_asked_for_are_run(yard: Yard) -> None:

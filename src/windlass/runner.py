@@ -132,10 +132,16 @@ class Runner:
         """The limits in force."""
         return self._limits
 
-    def set_limits(self, limits: Limits) -> None:
-        """Have these limits hold from now on, for what runs already too."""
+    def set_limits(self, limits: Limits, timeout: float = 5.0) -> None:
+        """Have these limits hold from now on, for what runs already too.
+
+        Waits, though not for ever, until nothing is being started by the limits of before.
+        """
         self._limits, self._throttle.bucket.rate = limits, limits.rate_at(self.wall())
         self.poke()
+        if self._thread.is_alive():
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._decided(), self._loop).result(timeout)
 
     def totals(self) -> Totals:
         """What all pulls have done here since the start; the connections are those of this moment."""
@@ -353,6 +359,11 @@ class Runner:
             await self._in_thread(lambda: self._store.move(job.id, edge, **changes))
         except IllegalMove:  # it was paused or cancelled in its last moment: that stands, with all that has come
             await self._in_thread(self._store.settle, job.id, changes["downloaded"], progress.phase)
+
+    async def _decided(self) -> None:
+        """Return when no decision is under way."""
+        async with self._deciding:
+            pass
 
     async def _interrupt(self, job_id: str, then: Work) -> None:
         async with self._deciding:
