@@ -56,7 +56,7 @@ def test_a_server_says_the_same(server: Server) -> None:
 
 
 @SCHEMA.exclude(path_regex=ELSEWHERE).parametrize()
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_what_is_described_is_what_happens(case: Any, server: Server) -> None:
     """Whatever is asked, as described or not: no 5xx, no answer that is not described, nothing wrong let through."""
     case.call_and_validate(base_url=server.url, checks=CHECKS)
