@@ -150,7 +150,7 @@ def test_each_code_can_be_met() -> None:
 
 
 def test_what_a_pull_raises_may_end_a_job() -> None:
-    """All that the recipe and what it works with raise; to look a name up on the shelf or to import is no part of it."""
+    """All that the recipe and what it works with raise; looking a name up on the shelf, or importing, is no part."""
     inside = {"transfer", "library", "pull", "space"}
     outside = {"library.keys", "library.imports"}
     raised = {name for module, name in MADE if module.split(".")[0] in inside and module not in outside}
