@@ -35,7 +35,6 @@ CHECKS = [
     openapi_checks.content_type_conformance,
     openapi_checks.response_headers_conformance,
     openapi_checks.response_schema_conformance,
-    openapi_checks.negative_data_rejection,
     openapi_checks.unsupported_method,
 ]
 
@@ -58,7 +57,7 @@ def test_a_server_says_the_same(server: Server) -> None:
 @SCHEMA.exclude(path_regex=ELSEWHERE).parametrize()
 @settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_what_is_described_is_what_happens(case: Any, server: Server) -> None:
-    """Whatever is asked, as described or not: no 5xx, no answer that is not described, nothing wrong let through."""
+    """Whatever is asked, as described or not: no 5xx, and no answer that is not described."""
     case.call_and_validate(base_url=server.url, checks=CHECKS)
 
 

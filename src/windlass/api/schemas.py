@@ -319,7 +319,7 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
 
 LIST = {
     "parameters": [
-        _query("status", "Only those.", type="string", enum=["downloading", "paused", "completed", "failed"]),
+        _query("status", "Only those.", type="string", enum=["", "downloading", "paused", "completed", "failed"]),
         _query("limit", "Jobs a page.", type="integer", minimum=1, maximum=1000, default=100),
         _query("cursor", "`next_cursor` of the page before.", type="string", pattern=r"^[0-9]{0,18}$"),
     ]
@@ -328,7 +328,7 @@ LIST = {
 SEARCH = {
     "parameters": [
         _query("q", "Words that the name or the description has.", type="string"),
-        _query("format", "Without it, GGUF and MLX.", type="string", enum=["gguf", "mlx", "safetensors"]),
+        _query("format", "Without it, GGUF and MLX.", type="string", enum=["", "gguf", "mlx", "safetensors"]),
         _query("limit", "Models a page.", type="integer", minimum=1, maximum=100, default=20),
         _query("cursor", "`next_cursor` of the page before.", type="string"),
     ]
