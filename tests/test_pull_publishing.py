@@ -25,6 +25,7 @@ from windlass.library.arrivals import Arrival
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest
 from windlass.pull import Means, discard_partials, partial_names, progress_of, pull
+from windlass.transfer.partial import HELD
 
 FILES = {f"part-{number:03}.bin": b"content %03d" % number for number in range(150)}
 T = TypeVar("T")
@@ -124,28 +125,32 @@ def test_many_files_are_published_in_groups(
     assert shelf.missing_at_end == [0]
 
 
-def test_all_jobs_claim_in_one_order(means: Means, shelf: Noting) -> None:
-    """Else two jobs with the same files wait for each other: the earlier ones are claimed, the later ones not yet."""
+def test_who_has_a_file_is_not_waited_for_with_others_in_hand(means: Means, shelf: Noting) -> None:
+    """He may fetch it anew for an hour: what was claimed is let go of, the job can be paused, and goes on after him."""
     manifest = some(5)
     folder = shelf.private_dir / "partial"
-    first, second, held, *later = (folder / f"{name}.part" for name in sorted(partial_names(manifest)))
-    claimed_too_soon = []
+    first, second, held, *_ = (folder / f"{name}.part" for name in sorted(partial_names(manifest)))
+    progress = progress_of(manifest, shelf)
+
+    def is_waiting() -> bool:
+        return any(meter.note == HELD for meter in progress.files.values())
+
     with ThreadPoolExecutor(1) as another:
 
         def hold() -> None:
             file = held.open("rb+")
             fcntl.flock(file, fcntl.LOCK_EX)
-            claimed_too_soon.append(another.submit(look_and_release, file))
+            seen_meanwhile.append(another.submit(look_and_release, file))
 
-        def look_and_release(file: IO[bytes]) -> bool:
-            until = time.monotonic() + 10
+        def look_and_release(file: IO[bytes]) -> None:
+            until = time.monotonic() + 20
             with file:
-                while not (is_locked(first) and is_locked(second)):
+                while not is_waiting() or is_locked(first) or is_locked(second):
                     assert time.monotonic() < until
-                return any(map(is_locked, later))
 
-        bring(manifest, before_publishing(means, hold))
-    assert [answer.result() for answer in claimed_too_soon] == [False]
+        seen_meanwhile: list[Future[None]] = []
+        asyncio.run(pull(manifest, before_publishing(means, hold), progress))
+    assert [answer.result() for answer in seen_meanwhile] == [None]
     assert len(seen(shelf)) == 5
 
 

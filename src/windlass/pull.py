@@ -96,7 +96,7 @@ async def pull(manifest: Manifest, means: Means, progress: Progress) -> None:
         # On a thread that is not to be stopped half way: it is soon done, for all bytes are on the disk already.
         if await _on_thread(partial(_publish, manifest, staged, means)):
             return
-        # Another job took one of the files out of our hands: look again at what is missing.
+        # Another job took one of the files out of our hands, or has it right now: look again at what is missing.
     raise StorageUnavailable(
         f"Files of {manifest.id} vanish from {means.shelf.private_dir} as soon as they are there.",
         hint="Does another program tidy up there? Keep it out of that folder, then resume.",
@@ -260,8 +260,8 @@ def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: M
     may wait for the same projector, and the one that was first has published it.
     """
     now = timestamp(means.clock())
-    # In the order of their names, which is the same for every job: two that hold some of each other's would wait for
-    # ever. Each once: whoever claims a partial a second time waits for himself.
+    # In the order of their names, which is the same for every job: of two that want the same ones, the first to have
+    # one gets all. Each once: who claims a partial a second time finds himself in the way.
     ready = {whole.path: (_arrival(file, whole, means.endpoint, now), whole.seal) for file, whole in staged.items()}
     arrivals = [ready[path] for path in sorted(ready)]
     size = _at_once()

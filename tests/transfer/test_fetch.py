@@ -27,7 +27,7 @@ from windlass.errors import (
 from windlass.transfer.fetch import fetch
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Receiver, Request
-from windlass.transfer.partial import kept_bytes, open_partial
+from windlass.transfer.partial import HELD, claimed, is_held, kept_bytes, open_partial
 from windlass.transfer.target import Overtaken, Staged
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
@@ -255,6 +255,28 @@ def test_a_second_writer_waits_and_finds_it_done(tmp_path: Path) -> None:
     for staged in run(both()):
         assert_right(staged, CONTENT)
     assert [request.url for _, request in server.requests].count(HUB) == 1
+
+
+def test_what_is_whole_but_being_published_is_waited_for(tmp_path: Path) -> None:
+    """Else whoever wants it as well comes back to it again and again while it has not got its name yet."""
+    target = target_of(CONTENT)
+    staged = run(fetch(target, tmp_path, tools(Server(CONTENT)), Meter(target.size)))
+    meter = Meter(target.size)
+
+    async def wait() -> None:
+        with claimed(staged.path, staged.seal) as ours:
+            assert ours
+            waiting = asyncio.create_task(fetch(target, tmp_path, tools(Server(CONTENT)), meter))
+            await asyncio.sleep(1)
+            assert (meter.note, waiting.done()) == (HELD, False)
+        assert (await waiting).path == staged.path
+
+    run(wait())
+
+
+def test_what_is_no_more_is_held_by_nobody(tmp_path: Path) -> None:
+    """It has got its name in that moment."""
+    assert not is_held(tmp_path / "f.part")
 
 
 def test_a_second_writer_whose_partial_is_gone_is_told(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def _open(target: Target, folder: Path, tools: Tools, meter: Meter) -> Par
             raise
         if found is not None:
             return found
-        meter.note = "another process brings this file in; waiting for it"
+        meter.note = partials.HELD
         await asyncio.sleep(partials.LOOK_AGAIN)
         if not partials.exists(folder, target.partial_name):
             raise Overtaken
@@ -78,7 +78,7 @@ def _look(target: Target, folder: Path) -> Partial | Seal | None:
     path = folder / f"{target.partial_name}.part"
     seal = partials.read_seal(path)
     if seal:
-        return seal
+        return None if partials.is_held(path) else seal
     partial = partials.open_partial(folder, target.partial_name, target.identity, target.size)
     seal = partials.read_seal(path) if partial else None  # the writer before us may have ended well just now
     if partial and seal:

@@ -25,6 +25,7 @@ from windlass.transfer import ledger as ledgers
 from windlass.transfer.ledger import Ledger, Piece
 
 LOOK_AGAIN = 0.25  # seconds between looks at a partial that another writer has
+HELD = "another job brings this file in; waiting for it"
 SMALL = 512 * 1024  # bytes up to which a file is written in one go (small.py), with 32 at a time 16 MiB of memory
 _MOST_PARTS = 1024  # of one write: IOV_MAX of Linux
 _REWRITE_AFTER = 2000  # lines that later ones have made obsolete, before the ledger is written anew
@@ -248,11 +249,25 @@ def exists(folder: Path, name: str) -> bool:
     return os.path.exists(folder / f"{name}.part")  # noqa: PTH110 - Path's own raises where the disk does not answer
 
 
+def is_held(path: Path) -> bool:
+    """Whether somebody writes to a partial, or publishes it, right now."""
+    with disk_errors(path):
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _locked(fd, path)
+        finally:
+            os.close(fd)
+
+
 @contextmanager
 def claimed(path: Path, seal: Seal) -> Iterator[bool]:
     """Hold a sealed partial for as long as it is being published.
 
-    False where somebody else has published it, or has written into it since it was sealed.
+    False where somebody else has published it, has written into it since it was sealed, or has it right now. He may be
+    one who found its ledger damaged and fetches all of it anew, so he is not waited for here, where nobody can pause.
     """
     with disk_errors(path):
         try:
@@ -261,9 +276,7 @@ def claimed(path: Path, seal: Seal) -> Iterator[bool]:
             fd = -1
     try:
         with disk_errors(path):
-            if fd >= 0:
-                fcntl.flock(fd, fcntl.LOCK_EX)  # whoever has it publishes it right now: soon done
-            ours = fd >= 0 and _is_at(fd, path) and _fits(seal, os.fstat(fd))
+            ours = fd >= 0 and _locked(fd, path) and _fits(seal, os.fstat(fd))
         yield ours
     finally:
         if fd >= 0:

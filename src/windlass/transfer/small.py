@@ -32,7 +32,7 @@ async def fetch_small(target: Target, folder: Path, tools: Tools, meter: Meter, 
     """Bring `target` in, as a verified file in `folder`; raises as `fetch`. `gate` is told when there are too many."""
     place = _Place(folder / f"{target.partial_name}.part", target)
     try:
-        seal = await _begin(place, tools)
+        seal = await _begin(place, tools, meter)
         if seal is None:
             seal = await _bring_in(place, tools, meter, gate)
     except ChecksumMismatch:
@@ -44,9 +44,10 @@ async def fetch_small(target: Target, folder: Path, tools: Tools, meter: Meter, 
     return Staged(place.path, seal)
 
 
-async def _begin(place: "_Place", tools: Tools) -> Seal | None:
+async def _begin(place: "_Place", tools: Tools, meter: Meter) -> Seal | None:
     """Take the place, once no other writer has it; the seal of what stands there, if that is the file already."""
     while not await in_thread(tools.threads, place.open):
+        meter.note = partials.HELD
         await asyncio.sleep(partials.LOOK_AGAIN)
         if not partials.exists(place.path.parent, place.path.stem):
             raise Overtaken
