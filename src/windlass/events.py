@@ -41,7 +41,7 @@ class Source(Protocol):
         """The number of the last move of any job, 0 where there was none."""
 
     def moved_since(self, number: int) -> Iterable[str]:
-        """Ids of jobs that were moved after that move."""
+        """Ids of jobs that were moved after that move, or are gone since."""
 
     def running(self) -> Iterable[str]:
         """Ids of jobs that run, here or elsewhere."""
@@ -111,7 +111,7 @@ class Events:
             thread.join()
 
     def touch(self, job_id: str) -> None:
-        """Say that a job has changed in a way that is no move, or is gone."""
+        """Say that a job has changed in a way that is no move."""
         with self._lock:
             if self._readers:
                 self._touched.add(job_id)
@@ -130,7 +130,7 @@ class Events:
                 self._readers -= 1
 
     def begin(self, moved: int | None) -> tuple[list[Event], int]:
-        """What a reader is told first, and his place: the open jobs, and those moved since he was told last.
+        """What a reader is told first, and his place: the open jobs, and those moved or gone since he was told last.
 
         Args:
             moved: what he was told last was known by; None for one who comes for the first time.
@@ -139,10 +139,8 @@ class Events:
         ids = dict.fromkeys(self._source.open())
         if moved is not None:
             ids |= dict.fromkeys(self._source.moved_since(moved))
-        with self._lock:
-            gone = [event for event in self._board.events.values() if event.kind == "removed"]
-        told = [event for job_id in ids if (event := self._event(job_id, now)).kind == "job"]
-        return [*(event for event in gone if moved is not None and event.moved >= moved), *told], place
+        told = [self._event(job_id, now) for job_id in ids]
+        return [event for event in told if event.kind == "job" or moved is not None], place
 
     def after(self, place: int) -> tuple[list[Event], int] | None:
         """What has come after a place, and the place to ask from next; None for one who must begin anew."""

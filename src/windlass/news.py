@@ -27,7 +27,7 @@ class News:
         return self._store.last_move()
 
     def moved_since(self, number: int) -> list[str]:
-        """Ids of jobs that were moved after that move."""
+        """Ids of jobs that were moved after that move, or are gone since."""
         return self._store.moved_since(number)
 
     def next_end(self, after: int) -> End | None:

@@ -305,7 +305,6 @@ class Service:
         """Remove a job that is over, and what is left of a failed one. Raises JobNotFound, IllegalMove."""
         job = self.store.get(job_id)
         self.store.forget(job_id)
-        self.events.touch(job_id)
         self.admission.discard(job)
 
     def change(self, job_id: str, **changes: Unpack[Changes]) -> JobView:

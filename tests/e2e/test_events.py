@@ -73,6 +73,9 @@ def test_a_job_is_followed_to_its_end_and_beyond(home: Home, hub: Hub) -> None:
         server.restart()
         assert until(follow(stack, server, last=first), "completed")
         assert server.ask("DELETE", f"/api/windlass/v1/jobs/{job_id}").status == 200
+        server.restart()
+        _, kind, data = next(told(follow(stack, server, last=first)))
+        assert (kind, data) == ("removed", {"job_id": job_id})
 
 
 def test_one_job_alone_and_what_is_removed(home: Home, hub: Hub) -> None:

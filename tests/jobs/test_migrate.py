@@ -115,6 +115,17 @@ def test_a_server_with_every_earlier_schema_keeps_its_jobs(postgres: Postgres, r
     keeps_its_jobs(url)
 
 
+def test_numbers_go_on_where_they_were_though_the_newest_is_gone(tmp_path: Path) -> None:
+    """The table of moves is made anew on the way, and must not begin to count from what is left in it."""
+    with closing(sqlite3.connect(tmp_path / "windlass.db")) as connection:
+        connection.executescript((SCHEMAS / "0003.sql").read_text(encoding="utf-8"))
+        connection.execute("UPDATE sqlite_sequence SET seq = 99 WHERE name = 'transitions'")
+        connection.commit()
+    with Store(f"sqlite:///{tmp_path}/windlass.db", lambda: 9.0) as store:
+        store.add(numbered(3))
+        assert store.last_move() == 100
+
+
 def test_every_schema_is_kept_for_these_tests() -> None:
     """A migration that is added comes with what it leads on from."""
     assert {path.stem for path in SCHEMAS.glob("*.sql")} == set(REVISIONS)

@@ -12,6 +12,7 @@ from jobs.conftest import Clock
 from jobs.races import race
 from sample import file_of, manifest_of, numbered
 from windlass.errors import IllegalMove, JobNotFound, StateFailure
+from windlass.jobs import store as module
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, FAIL, FINISH, FOUND, PAUSE, RESUME, START, WAIT, YIELD, Edge, Phase, State
 from windlass.jobs.store import Store
@@ -189,7 +190,19 @@ def test_a_moves_number_is_not_used_twice(store: Store) -> None:
     last = store.last_move()
     store.forget(job.id)
     other = store.add(numbered(2))
-    assert store.moved_since(last) == [other.id]
+    assert store.moved_since(last) == [job.id, other.id]
+
+
+def test_that_a_job_was_forgotten_is_forgotten_in_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the jobs of all years would each leave a line."""
+    monkeypatch.setattr(module, "_TOLD_OF", 5)
+    gone = []
+    for number in range(4):
+        job = store.add(numbered(number))
+        store.move(job.id, CANCEL)
+        store.forget(job.id)
+        gone.append(job.id)
+    assert store.moved_since(0) == gone[2:]
 
 
 @pytest.mark.parametrize("call", ["get", "move", "change", "forget"])

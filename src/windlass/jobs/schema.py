@@ -7,7 +7,6 @@ from sqlalchemy import (
     Column,
     Connection,
     Float,
-    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -18,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData()
 
@@ -58,11 +57,12 @@ def _of_open_jobs_only(_table: Table, connection: Connection, **_: Any) -> None:
     _one_open_job.dialect_options[connection.dialect.name]["where"] = _OPEN
 
 
+# A job's moves; of one that was forgotten, that it was (`FORGOTTEN`), for those who followed it: so no foreign key.
 transitions = Table(
     "transitions",
     metadata,
     Column("number", _NUMBER, primary_key=True, autoincrement=True),
-    Column("job", String(20), ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("job", String(20), nullable=False, index=True),
     Column("edge", String(12), nullable=False),
     Column("at", Float, nullable=False),
     Column("note", Text),

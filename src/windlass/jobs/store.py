@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
 _AT_ONCE = 500  # manifests that are read by one statement
+FORGOTTEN = "forget"  # the one move that is left of a job
+_TOLD_OF = 100_000  # moves after which nobody needs to be told any more that a job was forgotten
 
 
 class Store:
@@ -93,7 +95,8 @@ class Store:
 
     def history(self, job_id: str) -> list[tuple[float, str, str | None]]:
         """The moves of a job, oldest first: when, by which edge, and what there was to say."""
-        query = sa.select(transitions).where(transitions.c.job == job_id).order_by(transitions.c.number)
+        moves = sa.and_(transitions.c.job == job_id, transitions.c.edge != FORGOTTEN)
+        query = sa.select(transitions).where(moves).order_by(transitions.c.number)
         with self._reader.connect() as connection:
             return [(row.at, row.edge, row.note) for row in connection.execute(query)]
 
@@ -110,7 +113,7 @@ class Store:
             return connection.execute(sa.select(sa.func.max(transitions.c.number))).scalar() or 0
 
     def moved_since(self, number: int, limit: int = 1000) -> list[str]:
-        """Ids of jobs that were moved after that move, at most `limit` of them, those moved last."""
+        """Ids of jobs that were moved or forgotten after that move, at most `limit` of them, those moved last."""
         last = sa.func.max(transitions.c.number)
         query = sa.select(transitions.c.job).where(transitions.c.number > number).group_by(transitions.c.job)
         with self._reader.connect() as connection:
@@ -204,6 +207,10 @@ class Store:
             job = self._get(connection, job_id)
             if not connection.execute(sa.delete(jobs).where(guard)).rowcount:
                 raise IllegalMove(f"Job {job_id} is {job.state}: it cannot be forgotten.", hint="Cancel it first.")
+            connection.execute(sa.delete(transitions).where(transitions.c.job == job_id))
+            number = _note(connection, job_id, FORGOTTEN, self._clock(), None)
+            old = sa.and_(transitions.c.edge == FORGOTTEN, transitions.c.number < number - _TOLD_OF)
+            connection.execute(sa.delete(transitions).where(old))
 
     def _newest(self, key: str, states: Collection[State]) -> Job | None:
         guard = sa.and_(jobs.c.key == key, jobs.c.state.in_(states))
@@ -287,9 +294,10 @@ def _changes(edge: Edge, now: float) -> dict[str, Any]:
     return {**clean, "owner": None, "waiting_since": now if edge.target is State.WAITING else None}
 
 
-def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> None:
+def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> int:
     in_turn(connection)  # who has seen a move's number has seen all moves before it
-    connection.execute(sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note))
+    noting = sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note)
+    return connection.execute(noting.returning(transitions.c.number)).scalar_one()
 
 
 def _tell(job: Job, edge: str, note: str | None) -> None:
