@@ -230,8 +230,8 @@ def test_a_reader_ends_up_knowing_what_is_so(operations: list[tuple[str, str, in
         for what, job_id, value in [*operations, ("look", "", 0), ("read", "", 0)]:
             if what == "set":
                 jobs.set(job_id, value)
-            elif what == "remove" and jobs.jobs.pop(job_id, None) is not None:
-                events.touch(job_id)
+            elif what == "remove" and job_id in jobs.jobs:
+                jobs.forget(job_id)
             elif what == "look":
                 events._look()
             elif what == "read":

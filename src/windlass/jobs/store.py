@@ -297,7 +297,7 @@ def _changes(edge: Edge, now: float) -> dict[str, Any]:
 def _note(connection: Connection, job_id: str, edge: str, at: float, note: str | None) -> int:
     in_turn(connection)  # who has seen a move's number has seen all moves before it
     noting = sa.insert(transitions).values(job=job_id, edge=edge, at=at, note=note)
-    return connection.execute(noting.returning(transitions.c.number)).scalar_one()
+    return int(connection.execute(noting.returning(transitions.c.number)).scalar_one())
 
 
 def _tell(job: Job, edge: str, note: str | None) -> None:
