@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO, Any
+from typing import Any
 
 from rich.console import Console
 
@@ -35,12 +35,11 @@ def demo(console: Console, *, keep: bool) -> None:
     with TemporaryDirectory(prefix="windlass-demo-") as folder, ExitStack() as processes:
         root = Path(folder)
         _make_models(console, root / "hub")
-        log = processes.enter_context((root / "hub.log").open("w"))  # how its hashing goes is not the demo's story
-        hub = processes.enter_context(_process("hub", str(root / "hub"), log=log))
+        hub = processes.enter_context(_process("hub", str(root / "hub"), log=root / "hub.log"))
         _say(console, f"A hub without the internet listens at {hub.url}")
-        environment = _environment(root, hub.url)
-        job = _killed_half_way(console, environment)
-        server = processes.enter_context(_process("serve", environment=environment))
+        environment, log = _environment(root, hub.url), root / "server.log"
+        job = _killed_half_way(console, environment, log)
+        server = processes.enter_context(_process("serve", environment=environment, log=log))
         _finish(console, server, job)
         if keep:
             _wait(console, server)
@@ -56,9 +55,9 @@ def _make_models(console: Console, folder: Path) -> None:
     _say(console, f"Made {len(files)} small GGUF files, {total}: real in form, random in weight")
 
 
-def _killed_half_way(console: Console, environment: dict[str, str]) -> Job:
+def _killed_half_way(console: Console, environment: dict[str, str], log: Path) -> Job:
     """Start the download, and kill the server without warning when half of it is there."""
-    with _process("serve", environment=environment) as server, Client(server.url) as client:
+    with _process("serve", environment=environment, log=log) as server, Client(server.url) as client:
         _say(console, f"The server listens at {server.url}")
         _say(console, f'POST /api/v1/models/download {{"model": "{_MODEL}", "quantization": "{_QUANTIZATION}"}}')
         job = client.download(_MODEL, _QUANTIZATION)
@@ -130,16 +129,17 @@ class _Process:
 
 
 @contextmanager
-def _process(
-    *arguments: str, environment: dict[str, str] | None = None, log: IO[str] | None = None
-) -> Iterator[_Process]:
+def _process(*arguments: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[_Process]:
+    """Run a verb; what it logs goes to a file, for that is not the demo's story unless it ends badly."""
     command = [sys.executable, "-m", "windlass", *arguments]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    with log.open("a") as said:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, text=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("Listening on "):
-            raise StateFailure(f"windlass {arguments[0]} did not start (exit {process.wait()}).")
+            code, why = process.wait(), log.read_text().strip().rpartition("\n")[2]
+            raise StateFailure(f"windlass {arguments[0]} did not start (exit {code}): {why}")
         yield _Process(process, line.removeprefix("Listening on ").strip())
     finally:
         process.terminate()
