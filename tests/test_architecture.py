@@ -12,6 +12,7 @@
     plan folder rules events records webhooks
     admission news sources supplies
     keeping
+    parts
     service
     api   web   client   share                                 faces that never import one another
     cli                                                        the face that starts the others
@@ -61,6 +62,7 @@ LAYERS = (
     {"plan", "folder", "rules", "events", "records", "webhooks"},
     {"admission", "news", "sources", "supplies"},
     {"keeping"},
+    {"parts"},
     {"service"},
     {"api", "web", "client", "share"},
     {"cli"},

@@ -401,7 +401,7 @@ def test_a_refused_request_leaves_an_older_job_as_it_was(service: Service, hub: 
     service.pause(job.id)
     before = service.job(job.id).job
     hub.misbehave("tree", faults.garbage_json(), times=ALWAYS)
-    service._sources.resolver.forget()
+    service.sources.resolver.forget()
     with pytest.raises(HubError):
         service.download(REPO)
     assert service.job(job.id).job == before

@@ -1,48 +1,34 @@
-"""The composition root, and the verbs that every face offers. A face parses, calls a verb, shows what it answers."""
+"""The verbs that every face offers. A face parses, calls a verb, shows what it answers."""
 
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from windlass import names
-from windlass.admission import Admission, move
+from windlass.admission import move
 from windlass.errors import InvalidRequest, ModelNotFound, QuantizationNotFound
 from windlass.events import Events
-from windlass.folder import ModelsFolder
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, State
-from windlass.library.elsewhere import Elsewhere
 from windlass.library.facts import Model
-from windlass.library.importing import Importing
 from windlass.library.keys import find
-from windlass.library.shelf import Shelf
 from windlass.limits import Limits, read_limits
 from windlass.manifest import Format, ManifestFile
 from windlass.news import News
-from windlass.presence import Presence
+from windlass.parts import Parts
 from windlass.pull import hand_over, progress_of
-from windlass.rules import Rules
 from windlass.running import nothing
-from windlass.settings import Settings
-from windlass.sources import Sources
-from windlass.supplies import Supplies
-from windlass.tokens import Tokens
 from windlass.views import JobView, Measures, job_row
 
 if TYPE_CHECKING:
     from windlass.hub.offers import Page, Query
-    from windlass.jobs.store import Store
-    from windlass.keeping import Checkup, Keeping
+    from windlass.keeping import Checkup
     from windlass.plan import Plan
-    from windlass.runner import Runner
     from windlass.running import Running
-    from windlass.space import Reserve
     from windlass.webhooks import Webhooks
 
 # What a job may be given, as the database holds it.
@@ -56,94 +42,15 @@ class Changes(TypedDict, total=False):
     limit_rate: int | None
 
 
-class Service:
-    """Windlass as a whole. Its verbs are safe to call from several threads.
+class Service(Parts):
+    """Windlass as a whole. Its verbs are safe to call from several threads; what it is made of is said in `parts`."""
 
-    Args:
-        settings: what Windlass was told.
-        clock: Unix time.
-    """
-
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        self.settings = settings
-        self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
-        self.folder = ModelsFolder(settings.models_dir, settings.home / "models-folders", settings.min_free)
-        self.rules = Rules(settings)
-        self.tokens = Tokens(settings.home)
-        self._clock = clock
-        self._opened = ExitStack()
-
-    def close(self) -> None:
-        """Checkpoint what runs, and let go of everything."""
-        self._opened.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # The parts: made when first asked for, so that a verb that needs no jobs does not wait for a database
-
-    @cached_property
-    def presence(self) -> Presence:
-        """This process's sign of life."""
-        return self._opened.enter_context(Presence(self.settings.home))
-
-    @cached_property
-    def store(self) -> "Store":
-        """The jobs on disk."""
-        from windlass.records import open_store
-
-        store = open_store(self.settings.database_url, self._clock, self._reserve, lambda: self.presence)
-        return self._opened.enter_context(store)
-
-    @cached_property
-    def runner(self) -> "Runner":
-        """What runs them."""
-        from windlass.runner import Runner, Workshop
-        from windlass.space import Space, Waiting
-
-        workshop = Workshop(self.shelf, self._supplies.network, self._supplies.means)
-        space = Space(self.settings.models_dir, self.settings.min_free)
-        waiting = Waiting(self.store, self.shelf, space, self._reserve, self._clock)
-        runner = Runner(self.store, self.presence, workshop, waiting, self.rules.read())
-        return self._opened.enter_context(closing(runner))
-
-    @cached_property
-    def admission(self) -> Admission:
-        """What lets models in."""
-        return Admission(self.store, self.shelf, self.folder)
+    # The parts that show jobs
 
     @cached_property
     def events(self) -> Events:
         """What happens to jobs, for those who follow it."""
         return self._opened.enter_context(closing(Events(self._news)))
-
-    @cached_property
-    def keeping(self) -> "Keeping":
-        """What is done with models that are here."""
-        from windlass.keeping import Keeping
-
-        has_jobs = partial(has_database, self.settings.database_url)
-        return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
-
-    @cached_property
-    def importing(self) -> Importing:
-        """What brings files in that are on this machine."""
-        return Importing(self.shelf.receipts, self._clock)
-
-    @property
-    def elsewhere(self) -> Elsewhere:
-        """Where else on this machine models may be."""
-        return self._supplies.elsewhere()
-
-    @cached_property
-    def background(self) -> ThreadPoolExecutor:
-        """Where slow work goes that nobody else is to wait for."""
-        threads = ThreadPoolExecutor(1, thread_name_prefix="windlass-background")
-        self._opened.callback(threads.shutdown, wait=False, cancel_futures=True)
-        return threads
 
     @cached_property
     def webhooks(self) -> "Webhooks":
@@ -175,11 +82,11 @@ class Service:
             WindlassError: the request cannot be met; nothing was written.
         """
         ref = self._ref(model, quantization)
-        manifest = self._sources.resolver.resolve(ref, prefer)
+        manifest = self.sources.resolver.resolve(ref, prefer)
         job = self.store.open_job(manifest.key)
         if job and job.state is State.FAILED:  # what was told a moment ago may be why
-            self._sources.resolver.forget()
-            manifest = self._sources.resolver.resolve(ref, prefer)
+            self.sources.resolver.forget()
+            manifest = self.sources.resolver.resolve(ref, prefer)
         if found := self.admission.found(manifest, job):
             return self._view(found), True
         job = self.admission.admit(manifest)
@@ -195,7 +102,7 @@ class Service:
         from windlass.plan import Plan
 
         ref = self._ref(model, quantization)
-        resolver = self._sources.resolver
+        resolver = self.sources.resolver
         resolution = resolver.explain(ref, prefer, every_base=True)
         default = resolver.explain(replace(ref, quantization=None), prefer) if ref.quantization else resolution
         manifest = resolution.manifest
@@ -207,7 +114,7 @@ class Service:
             kept=kept,
             elsewhere=self._elsewhere(file for file in manifest.files if kept[file.shelf_path] < file.size),
             free=self.folder.usable(self._promised(manifest.key)),
-            memory=self._sources.memory,
+            memory=self.sources.memory,
         )
 
     def search(self, query: "Query", cursor: str | None = None) -> "Page":
@@ -219,7 +126,7 @@ class Service:
         """
         from windlass.hub.search import search
 
-        return search(self._sources.hub, self._sources.catalog, query, cursor)
+        return search(self.sources.hub, self.sources.catalog, query, cursor)
 
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
@@ -376,20 +283,6 @@ class Service:
             return view
         speed = running.speed.per_second()
         return replace(view, progress=running.progress, bytes_per_second=speed, live=not running.ended)
-
-    @cached_property
-    def _reserve(self) -> "Reserve":
-        from windlass.space import Reserve
-
-        return Reserve(self.settings.home / "reserve")
-
-    @cached_property
-    def _supplies(self) -> Supplies:
-        return Supplies(self.settings, self.shelf, self.folder, self._clock)
-
-    @cached_property
-    def _sources(self) -> Sources:
-        return self._opened.enter_context(closing(Sources(self.settings, self._supplies.token)))
 
 
 def _may_be(name: str, value: object) -> bool:

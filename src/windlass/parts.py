@@ -1,0 +1,129 @@
+"""The composition root: what Windlass is made of, each part made when it is first asked for.
+
+So a verb that needs no jobs does not wait for a database, and what is heavy is imported by those who use it.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Self
+
+from windlass.admission import Admission
+from windlass.folder import ModelsFolder
+from windlass.jobs.database import has_database
+from windlass.library.elsewhere import Elsewhere
+from windlass.library.importing import Importing
+from windlass.library.shelf import Shelf
+from windlass.presence import Presence
+from windlass.rules import Rules
+from windlass.settings import Settings
+from windlass.sources import Sources
+from windlass.supplies import Supplies
+from windlass.tokens import Tokens
+
+if TYPE_CHECKING:
+    from windlass.jobs.store import Store
+    from windlass.keeping import Keeping
+    from windlass.runner import Runner
+    from windlass.space import Reserve
+
+
+class Parts:
+    """All parts of one Windlass.
+
+    Args:
+        settings: what Windlass was told.
+        clock: Unix time.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
+        self.folder = ModelsFolder(settings.models_dir, settings.home / "models-folders", settings.min_free)
+        self.rules = Rules(settings)
+        self.tokens = Tokens(settings.home)
+        self._clock = clock
+        self._opened = ExitStack()
+
+    def close(self) -> None:
+        """Checkpoint what runs, and let go of everything."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @cached_property
+    def presence(self) -> Presence:
+        """This process's sign of life."""
+        return self._opened.enter_context(Presence(self.settings.home))
+
+    @cached_property
+    def store(self) -> "Store":
+        """The jobs on disk."""
+        from windlass.records import open_store
+
+        store = open_store(self.settings.database_url, self._clock, self._reserve, lambda: self.presence)
+        return self._opened.enter_context(store)
+
+    @cached_property
+    def runner(self) -> "Runner":
+        """What runs them."""
+        from windlass.runner import Runner, Workshop
+        from windlass.space import Space, Waiting
+
+        workshop = Workshop(self.shelf, self.supplies.network, self.supplies.means)
+        space = Space(self.settings.models_dir, self.settings.min_free)
+        waiting = Waiting(self.store, self.shelf, space, self._reserve, self._clock)
+        runner = Runner(self.store, self.presence, workshop, waiting, self.rules.read())
+        return self._opened.enter_context(closing(runner))
+
+    @cached_property
+    def admission(self) -> Admission:
+        """What lets models in."""
+        return Admission(self.store, self.shelf, self.folder)
+
+    @cached_property
+    def keeping(self) -> "Keeping":
+        """What is done with models that are here."""
+        from windlass.keeping import Keeping
+
+        has_jobs = partial(has_database, self.settings.database_url)
+        return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
+
+    @cached_property
+    def importing(self) -> Importing:
+        """What brings files in that are on this machine."""
+        return Importing(self.shelf.receipts, self._clock)
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """Where else on this machine models may be."""
+        return self.supplies.elsewhere()
+
+    @cached_property
+    def background(self) -> ThreadPoolExecutor:
+        """Where slow work goes that nobody else is to wait for."""
+        threads = ThreadPoolExecutor(1, thread_name_prefix="windlass-background")
+        self._opened.callback(threads.shutdown, wait=False, cancel_futures=True)
+        return threads
+
+    @cached_property
+    def _reserve(self) -> "Reserve":
+        from windlass.space import Reserve
+
+        return Reserve(self.settings.home / "reserve")
+
+    @cached_property
+    def supplies(self) -> Supplies:
+        """What pulls work with."""
+        return Supplies(self.settings, self.shelf, self.folder, self._clock)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The hub and the catalog, and how they are asked."""
+        return self._opened.enter_context(closing(Sources(self.settings, self.supplies.token)))
