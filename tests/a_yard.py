@@ -14,14 +14,16 @@ from a_network import Answers
 from a_store import News, Noted
 from sample import file_of, manifest_of
 from windlass import runner as module
+from windlass.folder import ModelsFolder
 from windlass.jobs.states import State
 from windlass.library.shelf import Shelf
 from windlass.limits import Limits
 from windlass.manifest import Manifest
+from windlass.places import Place, Places
 from windlass.presence import Presence
 from windlass.pull import Means, partial_names
 from windlass.runner import Runner, Workshop
-from windlass.space import Reserve, Space, Waiting
+from windlass.space import Reserve, Waiting
 from windlass.transfer.ledger import Piece
 from windlass.transfer.network import Receiver, Request
 from windlass.transfer.partial import open_partial
@@ -89,10 +91,13 @@ class Yard:
         self.shelf: Shelf = Shelf(home / "models", home / "lmstudio")
         self.network = Network(self.news)
         self.make_means: Callable[[Tools], Means] = lambda t: Means(self.shelf, t, "http://hub.test", time.time)
-        workshop = Workshop(self.shelf, lambda: self.network, lambda tools: self.make_means(tools))  # noqa: PLW0108 - a test may put another there
+        # Through `self`: a test may put another shelf or other means there.
+        workshop = Workshop(lambda _: self.shelf, lambda: self.network, lambda _, tools: self.make_means(tools))
         self.free = 10**9
-        self.space = Space(home / "models", 1000, lambda _: self.free)
-        self.waiting = Waiting(self.store, self.shelf, self.space, Reserve(home / "reserve"), time.time)
+        self.look: Callable[[Path], int] = lambda _: self.free
+        folder = ModelsFolder(home / "models", home / "known", 1000, lambda path: self.look(path))  # noqa: PLW0108
+        places = Places([Place(self.shelf, folder)])
+        self.waiting = Waiting(self.store, places, Reserve(home / "reserve"), time.time)
         self.runner = Runner(self.store, self.presence, workshop, self.waiting, Limits(max_jobs, connections=2))
 
     def add(self, *numbers: int) -> list[str]:

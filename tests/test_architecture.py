@@ -6,10 +6,11 @@
     callers fit limits logs tokens                             values, and small parts that know no room
     names listening
     hub   transfer   library   jobs                            neighbours that never import one another
-    pull
+    pull folder
+    places
     running space
     runner views
-    plan folder rules events records webhooks
+    plan rules events records webhooks
     admission news sources supplies
     keeping
     parts
@@ -56,10 +57,11 @@ LAYERS = (
     },
     {"names", "listening"},
     {"hub", "transfer", "library", "jobs"},
-    {"pull"},
+    {"pull", "folder"},
+    {"places"},
     {"running", "space"},
     {"runner", "views"},
-    {"plan", "folder", "rules", "events", "records", "webhooks"},
+    {"plan", "rules", "events", "records", "webhooks"},
     {"admission", "news", "sources", "supplies"},
     {"keeping"},
     {"parts"},
@@ -91,20 +93,31 @@ NARROW = {
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
     "running": {"masking", "pull", "jobs", "transfer"},
-    "space": {"errors", "pull", "jobs", "library"},
+    "places": {"errors", "folder", "pull", "manifest", "jobs.job", "jobs.states", "library"},
+    "space": {"errors", "pull", "places", "jobs"},
     "runner": {"errors", "limits", "manifest", "presence", "pull", "running", "space", "jobs", "library", "transfer"},
-    "views": {"errors", "manifest", "pull", "running", "jobs", "hub.offers"},
+    "views": {"errors", "folder", "manifest", "pull", "running", "jobs", "hub.offers"},
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
     "events": {"errors"},
     "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
     "news": {"jobs"},
     "sources": {"fit", "hub", "settings"},
-    "supplies": {"folder", "hub.huggingface", "library", "pull", "settings", "transfer"},
-    "keeping": {"errors", "admission", "pull", "jobs.job", "library", "manifest", "transfer.ledger"},
+    "supplies": {"hub.huggingface", "jobs.job", "library", "places", "pull", "settings", "transfer"},
+    "keeping": {
+        "errors",
+        "admission",
+        "folder",
+        "places",
+        "pull",
+        "jobs.job",
+        "library",
+        "manifest",
+        "transfer.ledger",
+    },
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
-    "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
+    "admission": {"errors", "manifest", "folder", "places", "pull", "jobs", "library"},
     "api": {
         "errors",
         "codes",
@@ -120,6 +133,7 @@ NARROW = {
         "tokens",
         "transfer.source",
         "keeping",
+        "folder",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from windlass.errors import StorageUnavailable
-from windlass.folder import ModelsFolder
+from windlass.folder import Condition, ModelsFolder
 
 
 def test_a_folder_that_was_there_once_is_not_made_again(tmp_path: Path) -> None:
     """Most often its disk is not mounted, and models would go to the wrong one."""
     folder = ModelsFolder(tmp_path / "models", tmp_path / "known", 0)
-    folder.look()
+    folder.check()
     folder.make()
     folder.make()
     (tmp_path / "models").rmdir()
-    for verb in (folder.look, folder.make):
+    for verb in (folder.check, folder.make):
         with pytest.raises(StorageUnavailable, match="gone"):
             verb()
 
@@ -30,5 +30,25 @@ def test_a_folder_that_is_made_just_now_is_not_missed(tmp_path: Path) -> None:
             (tmp_path / "models").mkdir(exist_ok=True)
             return f"{tmp_path / 'models'}\n"
 
-    ModelsFolder(tmp_path / "models", Meanwhile(tmp_path / "known"), 0).look()
+    ModelsFolder(tmp_path / "models", Meanwhile(tmp_path / "known"), 0).check()
     assert (tmp_path / "models").is_dir()
+
+
+def test_room_is_that_of_the_disk_itself(tmp_path: Path) -> None:
+    """As the system tells it, less what stays free; of a folder that is not there nothing can be told."""
+    spare = ModelsFolder(tmp_path, tmp_path / "known", 1000).spare()
+    more = ModelsFolder(tmp_path, tmp_path / "known", -(10**12)).spare()
+    assert spare
+    assert more
+    assert 0 < spare < more - 10**11
+    assert ModelsFolder(tmp_path / "gone", tmp_path / "known", 1000).spare() is None
+
+
+def test_how_a_folder_is_found(tmp_path: Path) -> None:
+    """Ready where it is or can be made, offline where it was once; read-only needs a mount: see e2e."""
+    folder = ModelsFolder(tmp_path / "models", tmp_path / "known", 0)
+    assert folder.condition() is Condition.READY
+    folder.make()
+    assert folder.condition() is Condition.READY
+    folder.path.rmdir()
+    assert folder.condition() is Condition.OFFLINE

@@ -227,7 +227,7 @@ class Slow(Shelf):
 def test_a_pause_just_after_the_start_is_not_missed(yard: Yard, tmp_path: Path) -> None:
     """Between START and the pull's first step too: once `interrupt` has returned, nothing runs."""
     shelf = Slow(tmp_path / "models", yard.news)
-    workshop = Workshop(shelf, lambda: yard.network, yard.make_means)
+    workshop = Workshop(lambda _: shelf, lambda: yard.network, lambda _, tools: yard.make_means(tools))
     runner = Runner(yard.store, yard.presence, workshop, yard.waiting, Limits(3, 2))
     yard.network.hold(0)
     [job_id] = yard.add(0)

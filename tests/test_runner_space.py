@@ -82,7 +82,7 @@ def test_a_job_waits_before_the_disk_is_full_and_goes_on_by_itself(yard: Yard) -
     assert (job.error_code, job.owner, job.phase, job.downloaded) == (
         "insufficient_storage", None, Phase.TRANSFERRING, 0,
     )  # fmt: skip
-    for said in ("1,004 more bytes", "0 may be used", str(yard.space.folder), "999 are free", "1,000 stay so"):
+    for said in ("1,004 more bytes", "0 may be used", str(yard.shelf.models_dir), "999 are free", "1,000 stay so"):
         assert said in (job.error_message or "")
     yard.network.let_go(0)
     yard.free = ENOUGH - 1
@@ -111,7 +111,7 @@ def test_a_job_that_fits_goes_on_though_little_is_left(yard: Yard) -> None:
 
 def test_a_job_that_writes_nothing_now_does_not_wait(yard: Yard) -> None:
     """One that reads what is there, to verify it, needs no room for that; when it has to fetch, it waits."""
-    yard.shelf = shelf = Slow(yard.space.folder)
+    yard.shelf = shelf = Slow(yard.shelf.models_dir)
     yard.network.hold(0)
     [job_id] = yard.add(0)
     yard.runner.start()
@@ -232,7 +232,7 @@ def test_a_folder_that_has_vanished_is_no_full_disk(yard: Yard) -> None:
     def gone(_: Path) -> int:
         raise FileNotFoundError
 
-    object.__setattr__(yard.space, "look", gone)
+    yard.look = gone
     let_it_look(yard)
     assert yard.states(waiting, running) == [State.WAITING, State.RUNNING]
 

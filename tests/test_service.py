@@ -29,6 +29,7 @@ from windlass.errors import (
     StorageUnavailable,
     WindlassError,
 )
+from windlass.folder import ModelsFolder
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, FAIL, FOUND, PAUSE, RESUME, RETRY, START, WAIT, YIELD, Edge, State
 from windlass.pull import partial_names
@@ -423,7 +424,7 @@ def test_room_is_counted_with_what_is_promised_to_others(make: Make, hub: Hub, m
     """Two jobs that each fit alone: the second is refused, with the numbers, until the first is cancelled."""
     service = make(min_free=1000)
     needed = len(Q4) + len(PROJECTOR)
-    monkeypatch.setattr(service.folder, "free", lambda: 1000 + needed + len(Q8) + len(PROJECTOR) - 1)
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: 1000 + needed + len(Q8) + len(PROJECTOR) - 1)
     first = service.download(REPO)[0]
     with pytest.raises(InsufficientStorage) as caught:
         service.download(REPO, "Q8_0")
@@ -440,7 +441,7 @@ def test_room_is_promised_once_however_many_ask(make: Make, hub: Hub, monkeypatc
     for repo in repos:
         hub.add(repo, {"M-Q4_K_M.gguf": Q4})
     service = make(min_free=0)
-    monkeypatch.setattr(service.folder, "free", lambda: len(Q4) + len(Q4) // 2)
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: len(Q4) + len(Q4) // 2)
 
     def ask(repo: str) -> bool:
         try:
@@ -458,7 +459,7 @@ def test_what_is_paused_asks_for_room_before_it_goes_on(make: Make, monkeypatch:
     service = make(min_free=0)
     job = service.download(REPO)[0].job
     service.pause(job.id)
-    monkeypatch.setattr(service.folder, "free", lambda: 0)
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: 0)
     for again in (lambda: service.resume(job.id), lambda: service.download(REPO)):
         with pytest.raises(InsufficientStorage):
             again()
@@ -490,7 +491,7 @@ def test_a_job_that_waits_for_room_is_resumed_as_any(
         return service.resume(waiting) if again == "resume" else service.download(REPO)
 
     with monkeypatch.context() as patch:
-        patch.setattr(service.folder, "free", lambda: 0)
+        patch.setattr(ModelsFolder, "free", lambda _: 0)
         with pytest.raises(InsufficientStorage):
             ask()
         assert service.job(waiting).job.state is State.WAITING
@@ -510,7 +511,7 @@ def test_a_job_that_waits_for_room_and_is_paused_stays_paused(service: Service, 
 
 def test_a_job_that_waits_for_room_is_cancelled_as_any(service: Service, waiting: str) -> None:
     """And until then its partials are wanted."""
-    job, folder = service.store.get(waiting), service.shelf.private_dir / "partial"
+    job, folder = service.store.get(waiting), service.places.first.shelf.private_dir / "partial"
     folder.mkdir(parents=True)
     for name in partial_names(job.manifest):
         (folder / f"{name}.part").touch()
@@ -529,7 +530,7 @@ def test_a_job_that_waits_for_room_goes_on_by_itself(service: Service, waiting: 
 def test_what_must_stay_free_does_while_it_runs(make: Make, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner knows the setting: a job that was let in, and finds less than that left, waits."""
     service = make(min_free=1 << 60)
-    monkeypatch.setattr(service.folder, "free", lambda: 1 << 61)
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: 1 << 61)
     hub.misbehave("cdn", faults.stall(after=1000), times=ALWAYS)
     job = service.download(REPO)[0].job
     finish(service, job.id, state=State.WAITING)
@@ -570,7 +571,7 @@ def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pyte
     """A job that was nearly done may go on on a nearly full disk."""
     bring(service)
     (service.settings.models_dir / REPO / "mmproj-F16.gguf").unlink()
-    monkeypatch.setattr(service.folder, "free", lambda: len(PROJECTOR))
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: len(PROJECTOR))
     assert service.download(REPO)[0].job.state in ACTIVE
     with pytest.raises(InsufficientStorage):
         service.download(REPO, "Q8_0")
@@ -579,7 +580,7 @@ def test_what_is_here_for_good_needs_no_room(service: Service, monkeypatch: pyte
 def test_free_space_is_that_of_the_disk_where_models_will_stand(service: Service) -> None:
     """The folder need not be there yet."""
     assert not service.settings.models_dir.exists()
-    assert service.folder.free() > 0
+    assert service.places.first.folder.free() > 0
     assert not service.settings.models_dir.exists()
 
 
@@ -598,7 +599,7 @@ def test_a_models_folder_that_cannot_be_made_fails_the_job(make: Make, tmp_path:
 
 
 def partials(service: Service) -> set[str]:
-    return {path.name for path in (service.shelf.private_dir / "partial").glob("*")}
+    return {path.name for path in (service.places.first.shelf.private_dir / "partial").glob("*")}
 
 
 @pytest.fixture

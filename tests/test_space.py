@@ -10,13 +10,15 @@ import pytest
 
 from a_yard import LARGE, begin, job_manifest
 from windlass.errors import StateFailure
+from windlass.folder import ModelsFolder
 from windlass.jobs.job import Job
 from windlass.jobs.queue import OVERHEAD, PATIENCE
 from windlass.jobs.states import CANCEL, PAUSE, START, WAIT, Edge, Phase, State
 from windlass.jobs.store import Store
 from windlass.library.shelf import Shelf
+from windlass.places import Place, Places
 from windlass.pull import progress_of
-from windlass.space import Reserve, Space, Waiting
+from windlass.space import Reserve, Waiting
 
 SIZE = job_manifest(LARGE).total_size
 MIN_FREE = 5000
@@ -31,9 +33,15 @@ class Machine:
         self.now, self.free = 1_760_000_000.0, 0
         self.shelf = Shelf(home, home / "lmstudio")
         self.store = Store(f"sqlite:///{home}/windlass.db", lambda: self.now)
-        space = Space(home, MIN_FREE, lambda _: self.free)
+        folder = ModelsFolder(home, home / "known", MIN_FREE, self.look)
+        self.looks = 0
         self.reserve = home / "reserve"
-        self.waiting = Waiting(self.store, self.shelf, space, Reserve(self.reserve), lambda: self.now)
+        places = Places([Place(self.shelf, folder)])
+        self.waiting = Waiting(self.store, places, Reserve(self.reserve), lambda: self.now)
+
+    def look(self, _: Path) -> int:
+        self.looks += 1
+        return self.free
 
     def running(self, number: int = LARGE, began: int = 0) -> Job:
         """A job that runs, and had so many bytes when it began."""
@@ -60,19 +68,11 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     machine.store.close()
 
 
-def test_space_is_that_of_the_disk_itself(tmp_path: Path) -> None:
-    """As the system tells it, less what stays free; of a folder that is not there nothing can be told."""
-    usable = Space(tmp_path, 1000).usable()
-    assert usable
-    assert 0 < usable < Space(tmp_path, -(10**12)).usable() - 10**11  # type: ignore[operator]
-    assert Space(tmp_path / "gone", 1000).usable() is None
-
-
 @pytest.mark.parametrize(("free", "soon", "short"), [(4999, 0, True), (5000, 0, False), (5009, 10, True)])
 def test_short_is_less_than_what_stays_free(machine: Machine, free: int, soon: int, short: bool) -> None:
     """Now, or when the bytes have come that are on their way."""
     machine.free = free
-    assert machine.waiting.is_short(soon) is short
+    assert machine.waiting.is_short(machine.running(), soon) is short
 
 
 def test_a_job_waits_with_what_is_on_the_disk(machine: Machine) -> None:
@@ -174,9 +174,8 @@ def test_nobody_who_waits_costs_no_look_at_the_disk(machine: Machine, monkeypatc
     """The usual case, every few seconds: one question to the database."""
     asked: list[object] = []
     monkeypatch.setattr(machine.store, "jobs", lambda states: asked.append(states) or [])  # type: ignore[func-returns-value]
-    object.__setattr__(machine.waiting._space, "look", None)
     machine.waiting.relieve(None)
-    assert asked == [{State.WAITING}]
+    assert (asked, machine.looks) == ([{State.WAITING}], 0)
 
 
 def test_the_records_have_a_reserve(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from windlass.errors import IllegalMove, InsufficientStorage
-from windlass.folder import ModelsFolder
+from windlass.errors import IllegalMove, InvalidRequest
+from windlass.folder import Condition
 from windlass.jobs.job import Job
 from windlass.jobs.states import FOUND, OPEN, RESUME, RETRY, Edge, State
-from windlass.library.shelf import Shelf
 from windlass.library.shelf import State as FileState
 from windlass.manifest import Manifest
+from windlass.places import Bid, Place, Places, no_room
 from windlass.pull import discard_partials, partial_names, progress_of, publish_model
 
 if TYPE_CHECKING:
@@ -30,14 +30,12 @@ class Admission:
 
     Args:
         store: the jobs.
-        shelf: where files come to stand.
-        folder: the disk that they take up.
+        places: where files come to stand.
     """
 
-    def __init__(self, store: "Store", shelf: Shelf, folder: ModelsFolder) -> None:
+    def __init__(self, store: "Store", places: Places) -> None:
         self._store = store
-        self._shelf = shelf
-        self._folder = folder
+        self._places = places
         self._lock = threading.Lock()  # between the look at the disk and the job that it was for
 
     def found(self, manifest: Manifest, job: Job | None) -> Job | None:
@@ -45,37 +43,48 @@ class Admission:
 
         None also where `job` has been moved meanwhile: `admit` looks at it again.
         """
-        if (job and job.state in ACTIVE) or not _is_here(manifest, self._shelf):
+        if job and job.state in ACTIVE:
             return None
-        publish_model(manifest, self._shelf)
+        place = next((place for place in self._places if _is_here(manifest, place)), None)
+        if place is None:
+            return None
+        if place.folder.condition() is Condition.READY:
+            publish_model(manifest, place.shelf)
         if job is None:
             with self._lock:  # of many who ask at once one makes it
-                return self._store.add_completed(manifest)
+                return self._store.add_completed(manifest, self._places.name_of(place))
         with suppress(IllegalMove):
             return move(self._store, job.id, FOUND, {State.COMPLETED})
         return None
 
-    def admit(self, manifest: Manifest) -> Job:
+    def admit(self, manifest: Manifest, to: str | None = None) -> Job:
         """The job that brings a manifest in: a new one, or the open one, which goes on if it had stopped.
+
+        Args:
+            manifest: the model.
+            to: the models folder that it is to stand in, by its path; None for one with room.
 
         Raises:
             InsufficientStorage: there is no room for it.
             StorageUnavailable: the models folder is gone.
+            InvalidRequest: `to` is no models folder, or the open job goes to another one.
         """
         with self._lock:
             while True:
                 job = self._store.open_job(manifest.key)
+                if job and to:
+                    self._refuse_elsewhere(job, to)
                 if job and job.state in ACTIVE:
                     return job
                 with suppress(IllegalMove):  # somebody was faster: it goes on already, or was cancelled
-                    return self._go_on(job, manifest)
+                    return self._go_on(job, manifest) if job else self._begin(manifest, to)
 
     def resume(self, job_id: str) -> None:
         """Let a job go on that had stopped. Raises JobNotFound, IllegalMove, InsufficientStorage."""
         with self._lock:
             job = self._store.get(job_id)
             if job.state in (*PAUSED, State.FAILED):
-                self._make_room(job.manifest)
+                self._make_room(job, job.manifest)
             move(self._store, job_id, RETRY if job.state is State.FAILED else RESUME, ACTIVE)
 
     def discard(self, job: Job) -> None:
@@ -87,17 +96,32 @@ class Admission:
         """The jobs that run or wait for their turn."""
         return self._store.jobs(ACTIVE)
 
-    def promised(self, key: str) -> int:
-        """Bytes that all jobs but that of `key` still want."""
-        return sum(job.left for job in self._store.jobs(ACTIVE) if job.manifest.key != key)
+    def promised(self, key: str, place: Place) -> int:
+        """Bytes that all jobs but that of `key` still want on the disk of a folder."""
+        return sum(job.left for job in self._places.beside(place, self.active()) if job.manifest.key != key)
 
-    def _go_on(self, job: Job | None, manifest: Manifest) -> Job:
-        self._folder.look()
-        self._make_room(manifest)
-        if job is None:
-            job = self._store.add(manifest)
-            self._store.progress(job.id, progress_of(manifest, self._shelf).downloaded)
-            return self._store.get(job.id)
+    def choose(self, manifest: Manifest, to: str | None = None) -> Place:
+        """Where a model would go. Raises InvalidRequest, StorageUnavailable, InsufficientStorage."""
+        return self._places.choose(manifest, to, lambda place: place.folder.usable(self.promised(manifest.key, place)))
+
+    def _begin(self, manifest: Manifest, to: str | None) -> Job:
+        place = self.choose(manifest, to)
+        job = self._store.add(manifest, self._places.name_of(place))
+        self._store.progress(job.id, progress_of(manifest, place.shelf).downloaded)
+        return self._store.get(job.id)
+
+    def _refuse_elsewhere(self, job: Job, to: str) -> None:
+        there = self._places.of(job).folder.path
+        if self._places.asked_for(to) is not self._places.of(job):
+            raise InvalidRequest(
+                f"Job {job.id} brings {job.manifest.id} to {there} already.",
+                hint="Cancel it first, then ask again.",
+                param="to",
+            )
+
+    def _go_on(self, job: Job, manifest: Manifest) -> Job:
+        self._places.of(job).folder.check()
+        self._make_room(job, manifest)
         if job.state in PAUSED:
             return move(self._store, job.id, RESUME, ACTIVE)
         self._store.retry(job.id, manifest)
@@ -108,21 +132,15 @@ class Admission:
     def _discard(self, job: Job, names: frozenset[str]) -> None:
         others = (other for other in self._store.jobs(OPEN) if other.id != job.id)
         wanted = frozenset(name for other in others for name in partial_names(other.manifest))
-        discard_partials(names - wanted, self._shelf)
+        discard_partials(names - wanted, self._places.of(job).shelf)
 
-    def _make_room(self, manifest: Manifest) -> None:
+    def _make_room(self, job: Job, manifest: Manifest) -> None:
         """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
-        needed = manifest.total_size - progress_of(manifest, self._shelf).downloaded
-        promised = self.promised(manifest.key)
-        free = self._folder.usable(promised)
-        if needed > free:
-            raise InsufficientStorage(
-                f"{manifest.id} needs {needed:,} more bytes, and {free:,} may be used on {self._folder.path} "
-                f"({self._folder.min_free:,} stay free, {promised:,} are promised to others).",
-                needed=needed,
-                free=free,
-                hint="Free some space, ask for a smaller quantization, or set WINDLASS_MODELS_DIR to a larger disk.",
-            )
+        place = self._places.of(job)
+        kept = progress_of(manifest, place.shelf).downloaded
+        usable = place.folder.usable(self.promised(manifest.key, place))
+        if manifest.total_size - kept > usable:
+            raise no_room(manifest, Bid(place, kept, usable))
 
 
 def move(store: "Store", job_id: str, edge: Edge, there: Collection[State]) -> Job:
@@ -144,12 +162,18 @@ def move(store: "Store", job_id: str, edge: Edge, there: Collection[State]) -> J
         raise
 
 
-def _is_here(manifest: Manifest, shelf: Shelf) -> bool:
-    """Whether every file is here and whole. Files of the right size are hashed, if that is done soon enough."""
+def _is_here(manifest: Manifest, place: Place) -> bool:
+    """Whether every file is here and whole. Files of the right size are hashed, if that is done soon enough.
+
+    Not where what was found could not be noted: each request would hash them again.
+    """
+    shelf = place.shelf
     states = {file: shelf.state_of(file) for file in manifest.files}
     if not set(states.values()) <= {FileState.PRESENT, FileState.UNVERIFIED}:
         return False
     unverified = [file for file, state in states.items() if state is FileState.UNVERIFIED]
     if sum(file.size for file in unverified) > HASH_AT_ONCE:
+        return False
+    if unverified and place.folder.condition() is not Condition.READY:
         return False
     return all(shelf.adopt(file) for file in unverified)

@@ -1,37 +1,64 @@
-"""The models folder: whether it may be made, and how much of its disk one more job may use."""
+"""A models folder: whether it is there, whether it may be made, and how much of its disk one more job may use."""
 
+import os
 import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from windlass.errors import StorageUnavailable
 from windlass.library.disk import storage_errors
 
 
+class Condition(StrEnum):
+    """How a models folder is found."""
+
+    READY = "ready"  # it can be written to, or made
+    READ_ONLY = "read_only"
+    OFFLINE = "offline"  # it should be there and is not: most often its disk is not mounted
+
+
+def _free_bytes(folder: Path) -> int:
+    return shutil.disk_usage(folder).free
+
+
+@dataclass(frozen=True, slots=True)
 class ModelsFolder:
     """The folder at `path`.
 
-    Args:
+    Attributes:
         path: where weights go.
         known: a file that keeps the names of all folders that were made or found so far.
         min_free: bytes of its disk that always stay free.
+        look: tells the free bytes of the disk that holds a folder; raises OSError.
+        may_be_made: whether it may be made where it never was. Else, with its disk not mounted, models would go to the
+            disk of the mount point.
     """
 
-    def __init__(self, path: Path, known: Path, min_free: int) -> None:
-        self.path = path
-        self.min_free = min_free
-        self._known = known
+    path: Path
+    known: Path
+    min_free: int
+    look: Callable[[Path], int] = _free_bytes
+    may_be_made: bool = True
 
-    def look(self) -> None:
-        """Refuse to go on without a folder that was there once: most often its disk is not mounted.
+    def condition(self) -> Condition:
+        """How it is found right now."""
+        # In this order: another thread may make it between the two looks, and notes it after.
+        if (self._is_known() or not self.may_be_made) and not self.path.exists():
+            return Condition.OFFLINE
+        return Condition.READY if _is_writable(self._standing()) else Condition.READ_ONLY
+
+    def check(self) -> None:
+        """Refuse to go on without a folder that should be there.
 
         Raises:
-            StorageUnavailable: it is gone.
+            StorageUnavailable: it is not.
         """
-        # In this order: another thread may make it between the two looks, and notes it after.
-        if self._is_known() and not self.path.exists():
+        if self.condition() is Condition.OFFLINE:
             raise StorageUnavailable(
-                f"The models folder {self.path} is gone.",
-                hint="Is its disk plugged in and mounted? If you removed the folder yourself, make it again.",
+                f"The models folder {self.path} is {'gone' if self._is_known() else 'not there'}.",
+                hint="Is its disk plugged in and mounted? If it is, make the folder (again).",
             )
 
     def make(self) -> None:
@@ -40,27 +67,49 @@ class ModelsFolder:
         Raises:
             StorageUnavailable: it is gone, or cannot be made.
         """
-        self.look()
+        self.check()
         with storage_errors("making the models folder", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             if not self._is_known():
-                self._known.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with self._known.open("a", encoding="utf-8") as file:
+                self.known.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                with self.known.open("a", encoding="utf-8") as file:
                     file.write(f"{self.path}\n")
 
     def usable(self, promised: int) -> int:
         """Bytes that one more job may use, where `promised` bytes will go to others."""
         return max(0, self.free() - self.min_free - promised)
 
+    def spare(self) -> int | None:
+        """Bytes that may be used, below 0 where less than `min_free` is left; None where it cannot be seen."""
+        try:
+            return self.look(self.path) - self.min_free
+        except OSError:
+            return None
+
     def free(self) -> int:
         """Bytes that are free on the disk where it stands, or would."""
+        return self.look(self._standing())
+
+    def disk(self) -> int:
+        """The number of the disk where it stands, or would: folders of one number share their room."""
+        return self._standing().stat().st_dev
+
+    def _standing(self) -> Path:
         there = self.path
         while not there.exists():
             there = there.parent
-        return shutil.disk_usage(there).free
+        return there
 
     def _is_known(self) -> bool:
         try:
-            return str(self.path) in self._known.read_text(encoding="utf-8").splitlines()
+            return str(self.path) in self.known.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             return False
+
+
+def _is_writable(folder: Path) -> bool:
+    """By its rights, and by how its disk is mounted, which rights say nothing of to the one who may do everything."""
+    try:
+        return os.access(folder, os.W_OK) and not os.statvfs(folder).f_flag & os.ST_RDONLY
+    except OSError:
+        return False

@@ -10,6 +10,7 @@ from typing import Any
 
 from windlass.admission import Admission
 from windlass.errors import ModelInUse, NotRepairable
+from windlass.folder import Condition
 from windlass.jobs.job import Job
 from windlass.library.checking import Checked, Checking, Verdict
 from windlass.library.digests import ShouldStop, never
@@ -18,6 +19,7 @@ from windlass.library.receipts import CHUNK_SIZE, ModelReceipt, Receipt
 from windlass.library.removal import Removal, plan_removal, remove
 from windlass.library.shelf import Shelf
 from windlass.manifest import ManifestFile
+from windlass.places import Place, Places
 from windlass.pull import take_apart
 from windlass.transfer.ledger import Piece
 
@@ -60,22 +62,26 @@ def removal_body(model: Model, removal: Removal) -> dict[str, Any]:
 
 
 class Keeping:
-    """What is done with the models of one shelf.
+    """What is done with the models that are here.
 
     Args:
-        shelf: the models.
+        places: where they stand.
         admission: lets the jobs in that mend; asked for only where there may be jobs.
         has_jobs: whether anybody has asked for any yet.
         clock: Unix time.
     """
 
     def __init__(
-        self, shelf: Shelf, admission: Callable[[], Admission], has_jobs: Callable[[], bool], clock: Callable[[], float]
+        self,
+        places: Places,
+        admission: Callable[[], Admission],
+        has_jobs: Callable[[], bool],
+        clock: Callable[[], float],
     ) -> None:
-        self._shelf = shelf
+        self._places = places
         self._admission = admission
         self._has_jobs = has_jobs
-        self._checking = Checking(shelf.receipts, clock)
+        self._clock = clock
         self._lock = threading.Lock()  # two that mend or remove the same model would be in each other's way
 
     def verify(self, model: Model, on_check: OnCheck | None = None, should_stop: ShouldStop = never) -> Checkup:
@@ -86,7 +92,8 @@ class Keeping:
             StorageFailure: a file cannot be read.
         """
         _step_back()
-        files = [self._check(file, on_check, should_stop) for file in model.files]
+        checking = self._checking(self._places.holding(model))
+        files = [_check(checking, file, on_check, should_stop) for file in model.files]
         return Checkup(model, tuple(files))
 
     def repair(self, checkup: Checkup) -> Job:
@@ -101,12 +108,12 @@ class Keeping:
         """
         with self._lock:
             self._refuse_in_use(checkup.model)
-            receipt = self._receipt(checkup)
+            model, receipt = checkup.model, self._receipt(checkup)
             files = {file.shelf_path: file for file in receipt.manifest.files}
             for checked in checkup.files:
                 if checked.verdict is Verdict.DAMAGED:
-                    self._take_apart(files[checked.path], checked)
-            return self._admission().admit(receipt.manifest)
+                    _take_apart(files[checked.path], checked, self._places.holding(model).shelf)
+            return self._admission().admit(receipt.manifest, str(model.found.models_dir))
 
     def remove(self, model: Model) -> Removal:
         """Take a model off the shelf, but for files that other models need.
@@ -117,9 +124,11 @@ class Keeping:
         """
         with self._lock:
             self._refuse_in_use(model)
-            others = [other for other in self._shelf.models() if other.key != model.key]
+            shelf = self._places.holding(model).shelf
+            mine = {file.path for file in model.files}
+            others = [other for other in shelf.models() if {file.path for file in other.files} != mine]
             removal = plan_removal(model, others)
-            remove(removal, self._shelf.receipts, self._shelf.receipts_of(model))
+            remove(removal, shelf.receipts, shelf.receipts_of(model))
         return removal
 
     def verify_all(self, on_check: OnCheck | None = None) -> Iterator[Checkup]:
@@ -130,16 +139,20 @@ class Keeping:
         Raises:
             StorageFailure: a file cannot be read.
         """
-        since = self._checking.begin_round()
-        for model in (*self._shelf.models(), *self._shelf.broken()):
-            done = [self._checking.found_since(file.path, since) for file in model.files]
+        for place in self._places:
+            yield from self._verify_folder(self._checking(place), place.shelf, on_check)
+
+    def _verify_folder(self, checking: Checking, shelf: Shelf, on_check: OnCheck | None) -> Iterator[Checkup]:
+        since = checking.begin_round()
+        for model in (*shelf.models(), *shelf.broken()):
+            done = [checking.found_since(file.path, since) for file in model.files]
             checkup = Checkup(model, tuple(file for file in done if file))
             yield checkup if len(checkup.files) == len(done) else self.verify(model, on_check)
-        self._checking.end_round()
+        checking.end_round()
 
-    def _check(self, file: ShelfFile, on_check: OnCheck | None, should_stop: ShouldStop) -> Checked:
-        told = partial(on_check, file.path, file.size) if on_check else None
-        return self._checking.check(file.path, on_progress=told, should_stop=should_stop)
+    def _checking(self, place: Place) -> Checking:
+        keeps = place.folder.condition() is Condition.READY
+        return Checking(place.shelf.receipts, self._clock, keeps=keeps)
 
     def _refuse_in_use(self, model: Model) -> None:
         paths = {file.path for file in model.files}
@@ -151,7 +164,7 @@ class Keeping:
 
     def _receipt(self, checkup: Checkup) -> ModelReceipt:
         wrong = {checked.path for checked in checkup.files if checked.verdict is not Verdict.WHOLE}
-        for receipt in self._shelf.receipts_of(checkup.model):
+        for receipt in self._places.holding(checkup.model).shelf.receipts_of(checkup.model):
             if wrong <= {file.shelf_path for file in receipt.manifest.files}:
                 return receipt
         raise NotRepairable(
@@ -159,10 +172,16 @@ class Keeping:
             hint=f"Ask for it, and what differs is fetched: windlass get {checkup.model.found.repo}",
         )
 
-    def _take_apart(self, file: ManifestFile, checked: Checked) -> None:
-        receipt = self._shelf.receipts.read(file.shelf_path)
-        right = list(_right(receipt, checked)) if receipt and checked.damage else []
-        take_apart(file, self._shelf, right)
+
+def _check(checking: Checking, file: ShelfFile, on_check: OnCheck | None, should_stop: ShouldStop) -> Checked:
+    told = partial(on_check, file.path, file.size) if on_check else None
+    return checking.check(file.path, on_progress=told, should_stop=should_stop)
+
+
+def _take_apart(file: ManifestFile, checked: Checked, shelf: Shelf) -> None:
+    receipt = shelf.receipts.read(file.shelf_path)
+    right = list(_right(receipt, checked)) if receipt and checked.damage else []
+    take_apart(file, shelf, right)
 
 
 def _right(receipt: Receipt, checked: Checked) -> Iterator[Piece]:

@@ -4,9 +4,10 @@ So a verb that needs no jobs does not wait for a database, and what is heavy is 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +17,7 @@ from windlass.jobs.database import has_database
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.importing import Importing
 from windlass.library.shelf import Shelf
+from windlass.places import Place, Places
 from windlass.presence import Presence
 from windlass.rules import Rules
 from windlass.settings import Settings
@@ -40,8 +42,7 @@ class Parts:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
-        self.shelf = Shelf(settings.models_dir, settings.lmstudio_home)
-        self.folder = ModelsFolder(settings.models_dir, settings.home / "models-folders", settings.min_free)
+        self.places = Places(list(_places(settings)))
         self.rules = Rules(settings)
         self.tokens = Tokens(settings.home)
         self._clock = clock
@@ -74,18 +75,17 @@ class Parts:
     def runner(self) -> "Runner":
         """What runs them."""
         from windlass.runner import Runner, Workshop
-        from windlass.space import Space, Waiting
+        from windlass.space import Waiting
 
-        workshop = Workshop(self.shelf, self.supplies.network, self.supplies.means)
-        space = Space(self.settings.models_dir, self.settings.min_free)
-        waiting = Waiting(self.store, self.shelf, space, self._reserve, self._clock)
+        workshop = Workshop(lambda job: self.places.of(job).shelf, self.supplies.network, self.supplies.means)
+        waiting = Waiting(self.store, self.places, self._reserve, self._clock)
         runner = Runner(self.store, self.presence, workshop, waiting, self.rules.read())
         return self._opened.enter_context(closing(runner))
 
     @cached_property
     def admission(self) -> Admission:
         """What lets models in."""
-        return Admission(self.store, self.shelf, self.folder)
+        return Admission(self.store, self.places)
 
     @cached_property
     def keeping(self) -> "Keeping":
@@ -93,12 +93,12 @@ class Parts:
         from windlass.keeping import Keeping
 
         has_jobs = partial(has_database, self.settings.database_url)
-        return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
+        return Keeping(self.places, lambda: self.admission, has_jobs, self._clock)
 
     @cached_property
     def importing(self) -> Importing:
         """What brings files in that are on this machine."""
-        return Importing(self.shelf.receipts, self._clock)
+        return Importing(self.places.first.shelf.receipts, self._clock)
 
     @property
     def elsewhere(self) -> Elsewhere:
@@ -121,9 +121,17 @@ class Parts:
     @cached_property
     def supplies(self) -> Supplies:
         """What pulls work with."""
-        return Supplies(self.settings, self.shelf, self.folder, self._clock)
+        return Supplies(self.settings, self.places, self._clock)
 
     @cached_property
     def sources(self) -> Sources:
         """The hub and the catalog, and how they are asked."""
         return self._opened.enter_context(closing(Sources(self.settings, self.supplies.token)))
+
+
+def _places(settings: Settings) -> Iterator[Place]:
+    """Each folder once, however often it is named."""
+    for path in dict.fromkeys((settings.models_dir, *settings.more_models_dirs)):
+        folder = ModelsFolder(path, settings.home / "models-folders", settings.min_free)
+        folder = replace(folder, may_be_made=path == settings.models_dir)
+        yield Place(Shelf(path, settings.lmstudio_home), folder)

@@ -24,7 +24,8 @@ class Plan:
         states: how each file stands on the shelf.
         kept: bytes of each file, by its place on the shelf, that need not be fetched any more.
         elsewhere: where else on this machine a file that is not here may be; it is hashed before it counts.
-        free: bytes on the disk that may be used.
+        models_dir: where it would go.
+        free: bytes on the disk there that may be used.
         memory: what this machine has to run it in.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     states: Mapping[ManifestFile, State]
     kept: Mapping[str, int]
     elsewhere: Mapping[ManifestFile, Path]
+    models_dir: Path
     free: int
     memory: Memory
 
@@ -64,6 +66,7 @@ def plan_body(plan: Plan) -> dict[str, Any]:
         "files": [_file(plan, file) for file in manifest.files],
         "total_size_bytes": manifest.total_size,
         "bytes_to_fetch": plan.to_fetch,
+        "models_dir": str(plan.models_dir),
         "free_bytes": plan.free,
         "fits_disk": plan.to_fetch <= plan.free,
         "quantizations": [_quantization(plan, *one) for one in sorted(_alternatives(plan).items(), key=_by_size)],

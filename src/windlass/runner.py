@@ -49,11 +49,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """Makes what pulls work with: the network on the runner's loop, and all else around the tools made here."""
+    """Makes what pulls work with: the network on the runner's loop, and all else around the tools made here.
 
-    shelf: Shelf
+    Attributes:
+        shelf: where a job's files go.
+    """
+
+    shelf: Callable[[Job], Shelf]
     network: Callable[[], Any]
-    means: Callable[[Tools], Means]
+    means: Callable[[Job, Tools], Means]
 
 
 class Runner:
@@ -203,7 +207,8 @@ class Runner:
         finally:
             for running in list(self._running.values()):
                 running.end(partial(self._yield, running.job.id))
-            await self._all_ended()
+            tasks = [running.task for running in self._running.values()]
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._throttle.close()
             network.close()
 
@@ -233,10 +238,15 @@ class Runner:
 
     async def _keep_space_free(self) -> None:
         """Have what transfers wait for room before the disk is full."""
-        taking = [running for running in self._running.values() if running.wants_room]
+        taking = {running.job.id: running for running in self._running.values() if running.wants_room}
+        jobs = [running.job for running in taking.values()]
+        for group in await self._in_thread(self._waiting.together, jobs) if jobs else ():
+            await self._keep_disk_free([taking[job.id] for job in group])
+
+    async def _keep_disk_free(self, taking: list[Running]) -> None:
         wanted = sum(running.wants_room for running in taking)
         ahead = 2 * BEAT * sum(running.speed.per_second() for running in taking)  # what comes until after the next look
-        if taking and await self._in_thread(self._waiting.is_short, min(wanted, round(ahead))):
+        if await self._in_thread(self._waiting.is_short, taking[0].job, min(wanted, round(ahead))):
             for running in taking:
                 running.end(partial(self._waiting.add, running.job, running.progress))
 
@@ -269,7 +279,7 @@ class Runner:
             if job.id not in self._running and (
                 job.owner == self._presence.name or not self._presence.is_alive(job.owner)
             ):
-                downloaded = progress_of(job.manifest, self._workshop.shelf).downloaded
+                downloaded = progress_of(job.manifest, self._workshop.shelf(job)).downloaded
                 with suppress(IllegalMove):  # another process was faster
                     self._store.move(job.id, YIELD, note="its process has ended", downloaded=downloaded)
 
@@ -278,7 +288,7 @@ class Runner:
             job = await self._in_thread(lambda: self._store.move(job.id, START, owner=self._presence.name))
         except IllegalMove:
             return  # paused, cancelled, or claimed by another process in the meantime
-        progress = await self._in_thread(progress_of, job.manifest, self._workshop.shelf)
+        progress = await self._in_thread(progress_of, job.manifest, self._workshop.shelf(job))
         self._recent.pop(job.id, None)
         job = replace(job, downloaded=progress.downloaded)
         tools = self._tools(job, network)
@@ -308,7 +318,7 @@ class Runner:
 
     async def _bring_in(self, job: Job, tools: Tools, progress: Progress) -> None:
         try:
-            means = await self._in_thread(self._workshop.means, tools)
+            means = await self._in_thread(self._workshop.means, job, tools)
             self._clerks.submit(self._waiting.prepare)  # now that there is a folder, whose disk can be looked at
             await pull(job.manifest, means, progress)
             await self._end(job, progress, FINISH, downloaded=progress.downloaded)
@@ -350,7 +360,7 @@ class Runner:
 
     async def _fail(self, job: Job, progress: Progress, error: WindlassError) -> None:
         # What is kept is asked of the disk: wrong bytes were thrown away, and somebody may have tidied up.
-        kept = (await self._in_thread(progress_of, job.manifest, self._workshop.shelf)).downloaded
+        kept = (await self._in_thread(progress_of, job.manifest, self._workshop.shelf(job))).downloaded
         said = {"error_code": error.code, "error_message": str(error)}
         await self._end(job, progress, FAIL, note=error.code, downloaded=kept, phase=progress.phase, **said)
 
@@ -374,11 +384,6 @@ class Runner:
             await asyncio.wait([running.task])
         else:
             await self._in_thread(then)
-
-    async def _all_ended(self) -> None:
-        tasks = [running.task for running in self._running.values()]
-        if tasks:
-            await asyncio.wait(tasks)
 
     def _yield(self, job_id: str) -> None:
         with suppress(IllegalMove):

@@ -1,6 +1,6 @@
 """The verbs that every face offers. A face parses, calls a verb, shows what it answers."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -11,18 +11,20 @@ from windlass import names
 from windlass.admission import move
 from windlass.errors import InvalidRequest, ModelNotFound, QuantizationNotFound
 from windlass.events import Events
+from windlass.folder import Condition
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.keys import find
 from windlass.limits import Limits, read_limits
-from windlass.manifest import Format, ManifestFile
+from windlass.manifest import Format, Manifest, ManifestFile
 from windlass.news import News
 from windlass.parts import Parts
-from windlass.pull import hand_over, progress_of
+from windlass.places import Place
+from windlass.pull import progress_of
 from windlass.running import nothing
-from windlass.views import JobView, Measures, job_row
+from windlass.views import JobView, Measures, Room, job_row
 
 if TYPE_CHECKING:
     from windlass.hub.offers import Page, Query
@@ -74,9 +76,15 @@ class Service(Parts):
     # Models
 
     def download(
-        self, model: str, quantization: str | None = None, prefer: Format | None = None
+        self, model: str, quantization: str | None = None, prefer: Format | None = None, to: str | None = None
     ) -> tuple[JobView, bool]:
         """Bring a model in: the job that does it, or did, and whether the model was here already.
+
+        Args:
+            model: what a person calls it.
+            quantization: if not the one that is taken otherwise.
+            prefer: the only format that will do.
+            to: the models folder that it is to stand in, by its path; None for one with room.
 
         Raises:
             WindlassError: the request cannot be met; nothing was written.
@@ -89,11 +97,13 @@ class Service(Parts):
             manifest = self.sources.resolver.resolve(ref, prefer)
         if found := self.admission.found(manifest, job):
             return self._view(found), True
-        job = self.admission.admit(manifest)
+        job = self.admission.admit(manifest, to)
         self.runner.poke()
         return self._view(job), False
 
-    def plan(self, model: str, quantization: str | None = None, prefer: Format | None = None) -> "Plan":
+    def plan(
+        self, model: str, quantization: str | None = None, prefer: Format | None = None, to: str | None = None
+    ) -> "Plan":
         """What `download` would do, and what else there is to choose from. Writes nothing.
 
         Raises:
@@ -106,14 +116,16 @@ class Service(Parts):
         resolution = resolver.explain(ref, prefer, every_base=True)
         default = resolver.explain(replace(ref, quantization=None), prefer) if ref.quantization else resolution
         manifest = resolution.manifest
-        kept = progress_of(manifest, self.shelf).kept
+        place = self._place_for(manifest, to)
+        kept = progress_of(manifest, place.shelf).kept
         return Plan(
             resolution,
             default=None if ref.path_kind == "file" else default.manifest.quantization,
-            states={file: self.shelf.state_of(file) for file in manifest.files},
+            states={file: place.shelf.state_of(file) for file in manifest.files},
             kept=kept,
             elsewhere=self._elsewhere(file for file in manifest.files if kept[file.shelf_path] < file.size),
-            free=self.folder.usable(self._promised(manifest.key)),
+            models_dir=place.folder.path,
+            free=self._usable(place, manifest.key),
             memory=self.sources.memory,
         )
 
@@ -130,7 +142,7 @@ class Service(Parts):
 
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
-        return self.shelf.models()
+        return self.places.models()
 
     def find(self, name: str, quantization: str | None = None) -> Model:
         """The model on the shelf that a name means: a key, `owner/repo`, or what `download` takes too.
@@ -141,7 +153,7 @@ class Service(Parts):
         if "://" in name or name.startswith(("hf.co/", "huggingface.co/", "lmstudio.ai/")):
             ref = self._ref(name, quantization)
             name, quantization = ref.repo, ref.quantization
-        return self.shelf.find(name, quantization)
+        return find(self.models(), name, quantization)
 
     def find_part(self, name: str, quantization: str | None = None) -> Model:
         """As `find`, but also one of which only a part is left, to be mended or removed.
@@ -153,7 +165,7 @@ class Service(Parts):
             return self.find(name, quantization)
         except (ModelNotFound, QuantizationNotFound):
             with suppress(ModelNotFound, QuantizationNotFound):
-                return find(self.shelf.broken(), name, quantization)
+                return find(self.places.broken(), name, quantization)
             raise
 
     def repair(self, checkup: "Checkup") -> JobView:
@@ -255,8 +267,7 @@ class Service(Parts):
             totals=self.runner.totals(),
             webhooks=self.webhooks.counts,
             readers=self.events.readers,
-            free=self.folder.free(),
-            promised=self._promised(""),
+            folders={str(place.folder.path): self._room(place) for place in self.places},
             limit_rate=self.limits.rate_at(self.runner.wall()) or 0,
         )
 
@@ -270,15 +281,33 @@ class Service(Parts):
         endpoint, catalog = self.settings.hf_endpoint, self.settings.catalog_url
         return names.parse(model, quantization, hub_endpoint=endpoint, catalog_url=catalog)
 
-    def _promised(self, key: str) -> int:
+    def _place_for(self, manifest: Manifest, to: str | None) -> Place:
+        """Where a model would go; where it fits nowhere, what has most room."""
+        if to:
+            return self.places.asked_for(to)
+        job = self.store.open_job(manifest.key) if has_database(self.settings.database_url) else None
+        return self.places.of(job) if job else self.places.likeliest(manifest, self._usable_for(manifest.key))
+
+    def _usable_for(self, key: str) -> Callable[[Place], int]:
+        return lambda place: self._usable(place, key)
+
+    def _usable(self, place: Place, key: str) -> int:
+        return place.folder.usable(self._promised(key, place))
+
+    def _promised(self, key: str, place: Place) -> int:
         """Bytes that all other jobs still want. Where nobody has asked for any yet, no database is made to look."""
-        return self.admission.promised(key) if has_database(self.settings.database_url) else 0
+        return self.admission.promised(key, place) if has_database(self.settings.database_url) else 0
+
+    def _room(self, place: Place) -> Room:
+        condition = place.folder.condition()
+        offline = condition is Condition.OFFLINE
+        return Room(condition, 0 if offline else place.folder.free(), self._promised("", place))
 
     def _view(self, job: Job) -> JobView:
         return self._seen(job, self.runner.running(job.id))
 
     def _seen(self, job: Job, running: "Running | None") -> JobView:
-        view = JobView(job, at=self._clock(), path=hand_over(job.manifest, self.shelf))
+        view = JobView(job, at=self._clock(), path=self.places.path_for(job))
         if running is None:
             return view
         speed = running.speed.per_second()

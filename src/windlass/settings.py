@@ -117,6 +117,7 @@ class Settings:
     webhooks: tuple[str, ...] = field(default=(), repr=False)  # with many services the path is the secret
     webhook_secret: str | None = field(default=None, repr=False)
     extra_dirs: tuple[Path, ...] = ()
+    more_models_dirs: tuple[Path, ...] = ()
     hard_links: bool = True
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -141,6 +142,7 @@ _TABLE: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
     "ca_file": (("SSL_CERT_FILE",), str),
     "webhooks": (("WINDLASS_WEBHOOKS",), _addresses),
     "extra_dirs": (("WINDLASS_EXTRA_DIRS",), _paths),
+    "more_models_dirs": (("WINDLASS_MORE_MODELS_DIRS",), _paths),
     "hard_links": (("WINDLASS_HARD_LINKS",), _yes_or_no),
     "webhook_secret": (("WINDLASS_WEBHOOK_SECRET",), str),
     "log_format": (("WINDLASS_LOG_FORMAT",), _log_format),

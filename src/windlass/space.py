@@ -1,14 +1,12 @@
-"""Space on the disk of the models folder: how much may be used, and the jobs that wait for some.
+"""Space on the disks of the models folders: the jobs that wait for some.
 
 The rule: a job that runs out of space waits; it goes on by itself when all that it still needs fits again, and fails
 when nobody has made room for a day (`jobs.queue.PATIENCE`). It waits in the store, so it does over restarts too.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from windlass.jobs.job import Job
 from windlass.jobs.queue import OVERHEAD, relieve
 from windlass.jobs.states import EXPIRE, FAIL, PROCEED, WAIT, Edge, State
 from windlass.jobs.store import Store
-from windlass.library.shelf import Shelf
+from windlass.places import Place, Places
 from windlass.pull import Progress, progress_of
 
 _GOES_ON = "Free some space: the job waits, and goes on by itself when there is enough."
@@ -26,26 +24,6 @@ _ELSEWHERE = (
     "The disk shows room for it, so look for a quota or for too many files; then resume the job: what has come is kept."
 )
 _RESERVE = 4 * 1024 * 1024  # bytes: room for hundreds of moves
-
-
-def _free_bytes(folder: Path) -> int:
-    return shutil.disk_usage(folder).free
-
-
-@dataclass(frozen=True, slots=True)
-class Space:
-    """The disk that holds `folder`; `min_free` of its bytes always stay free."""
-
-    folder: Path
-    min_free: int
-    look: Callable[[Path], int] = _free_bytes
-
-    def usable(self) -> int | None:
-        """Bytes that may be used, below 0 where less than `min_free` is left; None where the folder cannot be seen."""
-        try:
-            return self.look(self.folder) - self.min_free
-        except OSError:
-            return None
 
 
 class Reserve:
@@ -81,35 +59,42 @@ class Waiting:
 
     Args:
         store: the jobs.
-        shelf: where their files come to stand.
-        space: what there is of it.
+        places: where their files come to stand.
         reserve: what is given up when the store has no room either.
         clock: Unix time.
     """
 
-    def __init__(self, store: Store, shelf: Shelf, space: Space, reserve: Reserve, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, places: Places, reserve: Reserve, clock: Callable[[], float]) -> None:
         self._store = store
-        self._shelf = shelf
-        self._space = space
+        self._places = places
         self._reserve = reserve
         self._clock = clock
 
     def prepare(self) -> None:
         """See that there is a reserve, if there is room for it, before a job runs."""
-        if (self._space.usable() or 0) >= _RESERVE:
+        if (self._places.first.folder.spare() or 0) >= _RESERVE:
             self._reserve.keep()
 
-    def is_short(self, soon: int) -> bool:
-        """Whether `soon` more bytes would leave less than what always stays free. Cheap: one question to the system.
+    def is_short(self, job: Job, soon: int) -> bool:
+        """Whether `soon` more bytes would leave less than what always stays free on the job's disk. Cheap.
 
         Of a folder that has vanished this says nothing: the transfer itself meets that, and fails.
         """
-        usable = self._space.usable()
-        return usable is not None and usable < soon
+        spare = self._places.of(job).folder.spare()
+        return spare is not None and spare < soon
+
+    def together(self, jobs: Sequence[Job]) -> list[list[Job]]:
+        """The jobs by the disk that they go to."""
+        rest, groups = list(jobs), []
+        while rest:
+            group = self._places.beside(self._places.of(rest[0]), rest)
+            groups.append(group)
+            rest = [job for job in rest if job not in group]
+        return groups
 
     def add(self, job: Job, progress: Progress) -> None:
         """Have a job wait whose pull has ended."""
-        kept = progress_of(job.manifest, self._shelf).downloaded
+        kept = progress_of(job.manifest, self._places.of(job).shelf).downloaded
         self._stop(job, WAIT, self._shortage(job.total - kept, job, _GOES_ON), downloaded=kept, phase=progress.phase)
 
     def refused(self, job: Job, progress: Progress) -> None:
@@ -118,9 +103,10 @@ class Waiting:
         A disk that shows room enough and yet takes nothing has another limit, and no look at it tells when that is
         lifted. Trying again every few seconds for a day would be the alternative: the job fails.
         """
-        kept = progress_of(job.manifest, self._shelf).downloaded
-        needed, usable = job.total - kept, self._space.usable()
-        if kept > job.downloaded or usable is None or usable < needed + OVERHEAD:
+        place = self._places.of(job)
+        kept = progress_of(job.manifest, place.shelf).downloaded
+        needed, spare = job.total - kept, place.folder.spare()
+        if kept > job.downloaded or spare is None or spare < needed + OVERHEAD:
             self.add(job, progress)
         else:
             self._stop(job, FAIL, self._shortage(needed, job, _ELSEWHERE), downloaded=kept, phase=progress.phase)
@@ -131,16 +117,21 @@ class Waiting:
         Args:
             only: ids of the jobs that are this process's business; None for all.
         """
-        waiting = {job.id: job for job in self._store.jobs({State.WAITING}) if only is None or job.id in only}
-        if not waiting:
-            return
-        active = self._store.jobs({State.QUEUED, State.RUNNING})
-        relief = relieve(waiting.values(), active, self._space.usable() or 0, self._clock())
+        waiting = [job for job in self._store.jobs({State.WAITING}) if only is None or job.id in only]
+        if waiting:
+            active = self._store.jobs({State.QUEUED, State.RUNNING})
+            for group in self.together(waiting):
+                self._relieve(self._places.of(group[0]), group, active)
+
+    def _relieve(self, place: Place, waiting: Iterable[Job], active: Sequence[Job]) -> None:
+        """Those of one disk."""
+        jobs = {job.id: job for job in waiting}
+        relief = relieve(jobs.values(), self._places.beside(place, active), place.folder.spare() or 0, self._clock())
         for job_id in relief.proceed:
             with suppress(IllegalMove):  # somebody was faster: resumed, paused or cancelled it
                 self._store.move(job_id, PROCEED)
         for job_id in relief.expire:
-            job = waiting[job_id]
+            job = jobs[job_id]
             self._stop(job, EXPIRE, self._shortage(job.left, job, _GIVEN_UP))
 
     def _stop(self, job: Job, edge: Edge, error: InsufficientStorage, **changes: Any) -> None:
@@ -154,10 +145,11 @@ class Waiting:
                 self._store.move(job.id, edge, **changes)
 
     def _shortage(self, needed: int, job: Job, hint: str) -> InsufficientStorage:
-        min_free, usable = self._space.min_free, self._space.usable()
-        usable = -min_free if usable is None else usable
+        folder = self._places.of(job).folder
+        min_free, spare = folder.min_free, folder.spare()
+        spare = -min_free if spare is None else spare
         message = (
-            f"{job.manifest.id} needs {needed:,} more bytes, and {max(0, usable):,} may be used on "
-            f"{self._space.folder} ({max(0, usable + min_free):,} are free, {min_free:,} stay so)."
+            f"{job.manifest.id} needs {needed:,} more bytes, and {max(0, spare):,} may be used on "
+            f"{folder.path} ({max(0, spare + min_free):,} are free, {min_free:,} stay so)."
         )
-        return InsufficientStorage(message, needed=needed, free=max(0, usable), hint=hint)
+        return InsufficientStorage(message, needed=needed, free=max(0, spare), hint=hint)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windlass.folder import ModelsFolder
+from windlass.jobs.job import Job
 from windlass.library.elsewhere import Elsewhere, places
-from windlass.library.shelf import Shelf
+from windlass.places import Places
 from windlass.pull import Means
 from windlass.settings import Settings
 
@@ -21,15 +21,13 @@ class Supplies:
 
     Args:
         settings: what Windlass was told.
-        shelf: where models stand.
-        folder: the disk that they take up.
+        places: where models stand.
         clock: Unix time.
     """
 
-    def __init__(self, settings: Settings, shelf: Shelf, folder: ModelsFolder, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, places: Places, clock: Callable[[], float]) -> None:
         self._settings = settings
-        self._shelf = shelf
-        self._folder = folder
+        self._places = places
         self._clock = clock
 
     def token(self) -> str | None:
@@ -49,15 +47,17 @@ class Supplies:
     def elsewhere(self) -> Elsewhere:
         """Where else on this machine models may be; LM Studio's own folder too, where models go to another one."""
         settings = self._settings
+        folders = [place.folder.path for place in self._places]
         lm_studio = settings.lmstudio_home / "models"
-        more = () if lm_studio == settings.models_dir else (lm_studio,)
-        return places(os.environ, Path.home(), (*settings.extra_dirs, *more, settings.models_dir))
+        more = () if lm_studio in folders else (lm_studio,)
+        return places(os.environ, Path.home(), (*settings.extra_dirs, *more, *folders))
 
-    def means(self, tools: "Tools") -> Means:
-        """What one pull works with. Raises StorageUnavailable where there is no models folder and none can be made."""
-        self._folder.make()
+    def means(self, job: Job, tools: "Tools") -> Means:
+        """What a job's pull works with. Raises StorageUnavailable where its folder is not there and cannot be made."""
+        place = self._places.of(job)
+        place.folder.make()
         token = self.token()
         headers = {"User-Agent": "windlass", **({"Authorization": f"Bearer {token}"} if token else {})}
         settings = self._settings
-        means = Means(self._shelf, tools, settings.hf_endpoint, self._clock, lambda: headers)
+        means = Means(place.shelf, tools, settings.hf_endpoint, self._clock, lambda: headers)
         return replace(means, elsewhere=self.elsewhere(), hard_links=settings.hard_links)

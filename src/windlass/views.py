@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from windlass.errors import Cancelled
+from windlass.folder import Condition
 from windlass.jobs.job import Job
 from windlass.jobs.states import Phase, State
 from windlass.manifest import Manifest
@@ -51,6 +52,15 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """What there is of a models folder: how it is found, bytes free on its disk, bytes that jobs still want there."""
+
+    condition: Condition
+    free: int
+    promised: int
+
+
+@dataclass(frozen=True, slots=True)
 class Measures:
     """Numbers for a monitor. Bytes, and what is counted, since the process began.
 
@@ -59,8 +69,7 @@ class Measures:
         totals: what pulls have done here.
         webhooks: messages to webhooks, by what became of a try.
         readers: who follow events, now.
-        free: bytes on the disk of the models.
-        promised: bytes that active jobs still want.
+        folders: the models folders by path.
         limit_rate: bytes per second over all jobs, 0 for no limit.
     """
 
@@ -68,8 +77,7 @@ class Measures:
     totals: Totals
     webhooks: Mapping[Any, int]
     readers: int
-    free: int
-    promised: int
+    folders: Mapping[str, Room]
     limit_rate: int
 
 

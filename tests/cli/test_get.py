@@ -50,7 +50,7 @@ def run(settings: Settings, quantization: str | None = None, **flags: bool) -> t
     """The exit code, and what a person saw."""
     seen = io.StringIO()
     options = {"as_json": False, "detach": False, **flags}
-    return get(settings, Console(file=seen, width=200), (REPO, quantization, None), **options), seen.getvalue()
+    return get(settings, Console(file=seen, width=200), (REPO, quantization, None, None), **options), seen.getvalue()
 
 
 def test_it_ends_with_the_path_alone_on_stdout(settings: Settings, capsys: Capture) -> None:
@@ -247,6 +247,6 @@ def test_ctrl_c_leaves_the_server_at_work(
     monkeypatch.setattr(module, "follow", interrupted)
     seen = io.StringIO()
     with pytest.raises(KeyboardInterrupt):
-        get(settings, Console(file=seen, width=200), (REPO, None, None), as_json=False, detach=False)
+        get(settings, Console(file=seen, width=200), (REPO, None, None, None), as_json=False, detach=False)
     assert "windlass cancel job_493c7c9ded" in seen.getvalue()
     assert capsys.readouterr().out == ""

@@ -22,10 +22,11 @@ def test_what_has_been_done_is_counted(hub: Hub, tmp_path: Path) -> None:
     content = b"GGUF" + bytes(2_000_000)
     hub.add("acme/Thing-GGUF", {"Thing-Q4_K_M.gguf": content})
     hub.misbehave("cdn", faults.rst(after=1000))
-    with Server(Home(tmp_path, hub.url)) as server:
+    home = Home(tmp_path, hub.url)
+    with Server(home) as server:
         before = numbers(server)
         assert before["windlass_jobs/completed"] == before["windlass_retries_total/stalled"] == 0
-        assert before["windlass_disk_free_bytes"] > 0
+        assert before[f"windlass_disk_free_bytes/{home.models}"] > 0
         server.ask("PUT", "/api/windlass/v1/limits", {"limit_rate": 50_000_000})
         server.finished(server.download(f"{hub.url}/acme/Thing-GGUF")["job_id"])
         after = numbers(server)
@@ -35,4 +36,5 @@ def test_what_has_been_done_is_counted(hub: Hub, tmp_path: Path) -> None:
     assert after["windlass_checksum_failures_total"] == after["windlass_webhooks_total/told"] == 0
     assert after["windlass_wrong_bytes_total"] == after["windlass_connections"] == after["windlass_event_readers"] == 0
     assert after["windlass_limit_rate_bytes"] == 50_000_000
-    assert after["windlass_disk_promised_bytes"] == 0
+    assert after[f"windlass_disk_promised_bytes/{home.models}"] == 0
+    assert after[f"windlass_models_folder_up/{home.models}"] == 1

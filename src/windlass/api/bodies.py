@@ -21,11 +21,12 @@ _MOST_JOBS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """`{"model": string, "quantization"?: string, "format"?: "gguf" | "mlx"}`; the last is Windlass's own."""
+    """`{"model": string, "quantization"?: string, "format"?: "gguf" | "mlx", "to"?: string}`; the last two are ours."""
 
     model: str
     quantization: str | None
     format: Format | None = None
+    to: str | None = None
 
 
 async def read_download(request: Request) -> DownloadRequest:
@@ -48,7 +49,10 @@ async def read_download(request: Request) -> DownloadRequest:
     wanted = raw.get("format")
     if wanted not in (None, "gguf", "mlx", "safetensors"):
         raise InvalidRequest("'format' is gguf, mlx or safetensors", param="format")
-    return DownloadRequest(model, (quantization or "").strip() or None, wanted)
+    to = raw.get("to")
+    if not isinstance(to, str | None):
+        raise InvalidRequest("'to' is a text: the path of a models folder", param="to")
+    return DownloadRequest(model, (quantization or "").strip() or None, wanted, to)
 
 
 def read_search(params: Mapping[str, str]) -> tuple[Query, str | None]:

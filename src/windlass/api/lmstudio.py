@@ -43,7 +43,7 @@ async def greeting() -> dict[str, bool]:
 )
 async def download(body: Body, service: Behind) -> JSONResponse:
     """Download a model; answers with the job at once. The same request again is the same job."""
-    view, already = await run_in_threadpool(service.download, body.model, body.quantization, body.format)
+    view, already = await run_in_threadpool(service.download, body.model, body.quantization, body.format, body.to)
     return JSONResponse(job_body(view, "already_downloaded" if already else None))
 
 

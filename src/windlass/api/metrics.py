@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from windlass import __version__
 from windlass.api.lmstudio import Behind
+from windlass.folder import Condition
 from windlass.transfer.source import KINDS
 from windlass.views import Measures
 
@@ -50,8 +51,13 @@ class _Collected:
         yield _counters("webhooks", "Tries to tell webhooks, by what became of them.", "outcome", measures.webhooks)
         yield _gauge("connections", "Open connections to sources.", totals.connections)
         yield _gauge("event_readers", "Who follow events.", measures.readers)
-        yield _gauge("disk_free_bytes", "Free on the disk of the models.", measures.free)
-        yield _gauge("disk_promised_bytes", "Still wanted by jobs.", measures.promised)
+        rooms = measures.folders.items()
+        up = {path: room.condition is not Condition.OFFLINE for path, room in rooms}
+        yield _gauges("models_folder_up", "Whether a models folder is there.", "folder", up)
+        free = {path: room.free for path, room in rooms}
+        yield _gauges("disk_free_bytes", "Free on the disk of a models folder.", "folder", free)
+        promised = {path: room.promised for path, room in rooms}
+        yield _gauges("disk_promised_bytes", "Still wanted by jobs there.", "folder", promised)
         yield _gauge("limit_rate_bytes", "Over all jobs; 0 for none.", measures.limit_rate)
 
 

@@ -27,7 +27,8 @@ _LOOK = 1.0  # seconds between looks whether the one who asked is still there
 @router.get("/models/{key:path}", response_model=schemas.ModelDetail, responses=schemas.errors(404))
 def model(key: str, service: Behind) -> JSONResponse:
     """One model with its files."""
-    return JSONResponse(detail_row(_find(service.find, key), service.shelf.receipts.read))
+    found = _find(service.find, key)
+    return JSONResponse(detail_row(found, service.places.holding(found).shelf.receipts.read))
 
 
 @router.delete("/models/{key:path}", response_model=schemas.RemovedModel, responses=schemas.errors(404, 409))

@@ -34,7 +34,7 @@ def health(service: Behind) -> JSONResponse:
 )
 async def plan(body: Body, service: Behind) -> JSONResponse:
     """What a download would do, and what else there is to choose from. Creates nothing."""
-    planned = await run_in_threadpool(service.plan, body.model, body.quantization, body.format)
+    planned = await run_in_threadpool(service.plan, body.model, body.quantization, body.format, body.to)
     return JSONResponse(plan_body(planned))
 
 

@@ -16,6 +16,7 @@ class Download(BaseModel):
         pattern=r"\S", examples=["qwen/qwen3-4b-2507", "https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF"]
     )
     quantization: str | None = Field(default=None, examples=["Q4_K_M"])
+    to: str | None = Field(default=None, description="The models folder that it is to stand in, by its path.")
 
 
 class Quantization(BaseModel):

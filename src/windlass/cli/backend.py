@@ -18,10 +18,10 @@ class Backend(Protocol):
     def where(self) -> str:
         """The server's address, or a word for this process."""
 
-    def download(self, model: str, quantization: str | None, prefer: str | None) -> Job:
+    def download(self, model: str, quantization: str | None, prefer: str | None, to: str | None) -> Job:
         """Start a download; its job, whose `status` may be `already_downloaded`."""
 
-    def plan(self, model: str, quantization: str | None, prefer: str | None) -> Job:
+    def plan(self, model: str, quantization: str | None, prefer: str | None, to: str | None) -> Job:
         """What a download would do."""
 
     def search(self, text: str, wanted: str | None, limit: int, cursor: str) -> dict[str, Any]:

@@ -18,9 +18,10 @@ Job = dict[str, Any]
 
 
 def get(
-    settings: Settings, console: Console, wish: tuple[str, str | None, str | None], *, as_json: bool, detach: bool
-) -> int:
-    """Bring a model in; `wish` is its name, quantization and format. The exit code."""
+    settings: Settings, console: Console, wish: tuple[str, str | None, str | None, str | None],
+    *, as_json: bool, detach: bool,
+) -> int:  # fmt: skip
+    """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
     with backend(settings) as behind, _server_may_end(behind):
         job = behind.download(*wish)
         _announce(console, job)

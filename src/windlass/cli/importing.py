@@ -48,7 +48,7 @@ def bring_in(
 
 def _bring(service: Service, console: Console, imports: list[Import], way: Way) -> Iterator[tuple[Import, bool | None]]:
     """Each with whether it is new here; None where it could not be brought in."""
-    service.folder.make()
+    service.places.first.folder.make()
     for one in imports:
         try:
             yield one, service.importing.bring_in(one, way)

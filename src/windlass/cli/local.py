@@ -34,9 +34,11 @@ class Local:
     def __exit__(self, *_: object) -> None:
         self.service.close()
 
-    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+    def download(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+    ) -> Job:
         """Start a download; its job with its files."""
-        view, already = self.service.download(model, quantization, cast("Format | None", prefer))
+        view, already = self.service.download(model, quantization, cast("Format | None", prefer), to)
         if already:
             return {**job_detail(view), "status": "already_downloaded"}
         return self._run(view)
@@ -54,11 +56,13 @@ class Local:
         runner.poke()
         return job_detail(view)
 
-    def plan(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+    def plan(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+    ) -> Job:
         """What a download would do."""
         from windlass.plan import plan_body
 
-        return plan_body(self.service.plan(model, quantization, cast("Format | None", prefer)))
+        return plan_body(self.service.plan(model, quantization, cast("Format | None", prefer), to))
 
     def search(self, text: str, wanted: str | None, limit: int, cursor: str) -> dict[str, Any]:
         """A page of models that can be had."""

@@ -9,7 +9,7 @@ import typer
 
 from windlass import __version__
 from windlass.cli import collector, exits, shelf
-from windlass.cli.options import Json, Model, Quantization, Yes, console, settings
+from windlass.cli.options import Json, Model, Quantization, To, Yes, console, settings
 from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
 from windlass.logs import speak_plainly
@@ -71,6 +71,7 @@ def get(
     quantization: Quantization = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="Only a GGUF.")] = False,
     mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
+    to: To = None,
     yes: Yes = False,
     as_json: Json = False,
     detach: Annotated[bool, typer.Option("--detach", help="Let the server go on alone; print the job's id.")] = False,
@@ -81,7 +82,7 @@ def get(
     """
     from windlass.cli.get import get as run
 
-    wish = model, quantization, _format(gguf=gguf, mlx=mlx)
+    wish = model, quantization, _format(gguf=gguf, mlx=mlx), _folder(to)
     raise typer.Exit(run(settings(), console(), wish, as_json=as_json, detach=detach))
 
 
@@ -91,6 +92,7 @@ def plan(
     quantization: Quantization = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="Only a GGUF.")] = False,
     mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
+    to: To = None,
     as_json: Json = False,
 ) -> None:
     """Show what `get` would bring in, from where and why, and what else there is to choose from.
@@ -101,7 +103,8 @@ def plan(
     from windlass.cli.plan import show_plan
 
     with backend(settings()) as behind:
-        show_plan(behind.plan(model, quantization, _format(gguf=gguf, mlx=mlx)), as_json=as_json)
+        wish = model, quantization, _format(gguf=gguf, mlx=mlx), _folder(to)
+        show_plan(behind.plan(*wish), as_json=as_json)
 
 
 @app.command(cls=Verb)
@@ -246,6 +249,11 @@ def _format(*, gguf: bool, mlx: bool) -> str | None:
     if gguf and mlx:
         raise typer.BadParameter("--gguf and --mlx exclude each other")
     return "gguf" if gguf else "mlx" if mlx else None
+
+
+def _folder(to: Path | None) -> str | None:
+    """As a server takes it, which has another working folder."""
+    return str(to.expanduser().absolute()) if to else None
 
 
 def _tokens() -> Any:

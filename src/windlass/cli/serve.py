@@ -46,6 +46,8 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
         service.presence.serve(listening.url)
         service.webhooks.start()
         collector.carry_on()
+        for folder in service.places.offline():
+            _log.warning("The models folder %s is not there, and is passed over until it is", folder)
         _log.info("Windlass %s at %s; models in %s", __version__, listening.url, settings.models_dir)
         with listening:
             listening.until_ended()

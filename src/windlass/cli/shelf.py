@@ -26,6 +26,10 @@ def ls(as_json: Json = False) -> None:
     from windlass.service import Service
 
     with Service(settings()) as service:
+        for folder in service.places.offline():
+            console().print(
+                f"{folder} is not there, so what it holds is not listed. Is its disk mounted?", markup=False
+            )
         show_models([v1_row(model) for model in service.models()], as_json=as_json)
 
 

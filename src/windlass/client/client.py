@@ -41,13 +41,17 @@ class Client:
         except ServerFailure:
             return False
 
-    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> dict[str, Any]:
+    def download(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+    ) -> dict[str, Any]:
         """Start a download; the job, as the contract has it. Raises ServerFailure."""
-        return self.ask("POST", "/api/v1/models/download", json=_wish(model, quantization, prefer))
+        return self.ask("POST", "/api/v1/models/download", json=_wish(model, quantization, prefer, to))
 
-    def plan(self, model: str, quantization: str | None = None, prefer: str | None = None) -> dict[str, Any]:
+    def plan(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+    ) -> dict[str, Any]:
         """What a download would do. Raises ServerFailure."""
-        return self.ask("POST", "/api/windlass/v1/plan", json=_wish(model, quantization, prefer))
+        return self.ask("POST", "/api/windlass/v1/plan", json=_wish(model, quantization, prefer, to))
 
     def search(
         self, text: str, wanted: str | None = None, limit: int = 20, cursor: str | None = None
@@ -98,8 +102,8 @@ class Client:
         raise _failure(response.status_code, body, self.url)
 
 
-def _wish(model: str, quantization: str | None, prefer: str | None) -> dict[str, str]:
-    body = {"model": model, "quantization": quantization, "format": prefer}
+def _wish(model: str, quantization: str | None, prefer: str | None, to: str | None) -> dict[str, str]:
+    body = {"model": model, "quantization": quantization, "format": prefer, "to": to}
     return {name: value for name, value in body.items() if value is not None}
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 
 metadata = MetaData()
 
@@ -43,6 +43,7 @@ jobs = Table(
     Column("started_at", Float),
     Column("completed_at", Float),
     Column("waiting_since", Float),
+    Column("folder", Text),
     Index("jobs_by_state", "state", "number"),
     sqlite_autoincrement=True,
 )

@@ -135,19 +135,19 @@ class Store:
 
     # Writing
 
-    def add(self, manifest: Manifest) -> Job:
+    def add(self, manifest: Manifest, folder: str | None = None) -> Job:
         """The open job for this manifest: a new one in the queue, or the one that is there already."""
         while True:
             try:
-                return self._insert(manifest, State.QUEUED)
+                return self._insert(manifest, State.QUEUED, folder)
             except IntegrityError:
                 existing = self.open_job(manifest.key)
                 if existing:
                     return existing  # else it was over between the two statements: try again
 
-    def add_completed(self, manifest: Manifest) -> Job:
+    def add_completed(self, manifest: Manifest, folder: str | None = None) -> Job:
         """A completed job for a model that is here already: the newest there is, or one that is made for the record."""
-        return self.completed_job(manifest.key) or self._insert(manifest, State.COMPLETED)
+        return self.completed_job(manifest.key) or self._insert(manifest, State.COMPLETED, folder)
 
     def move(self, job_id: str, edge: Edge, *, note: str | None = None, **changes: Any) -> Job:
         """Move a job along an edge, with changes to its columns.
@@ -218,7 +218,7 @@ class Store:
             found = self._read(connection, _LOOK.where(guard).order_by(jobs.c.number.desc()).limit(1))
         return found[0] if found else None
 
-    def _insert(self, manifest: Manifest, state: State) -> Job:
+    def _insert(self, manifest: Manifest, state: State, folder: str | None) -> Job:
         now, over = self._clock(), state is State.COMPLETED
         text = manifest.to_json()
         values = {
@@ -232,6 +232,7 @@ class Store:
             "created_at": now,
             "started_at": now if over else None,
             "completed_at": now if over else None,
+            "folder": folder,
         }
         with self._engine.begin() as connection:
             connection.execute(sa.insert(jobs).values(values))

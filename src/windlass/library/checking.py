@@ -39,10 +39,17 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Checking:
-    """Checks files of one models folder; `clock` tells Unix time, for the receipts of those that are whole."""
+    """Checks files of one models folder.
+
+    Attributes:
+        receipts: of the folder.
+        clock: Unix time, for the receipts of files that are whole.
+        keeps: whether what is found is noted: a folder may be there to be read only.
+    """
 
     receipts: Receipts
     clock: Callable[[], float]
+    keeps: bool = True
 
     def check(
         self, shelf_path: str, *, on_progress: OnProgress | None = None, should_stop: ShouldStop = never
@@ -73,7 +80,8 @@ class Checking:
                 return Checked(shelf_path, before.st_size, Verdict.DAMAGED, _damage(receipt, chunks))
             now = timestamp(self.clock())
             found = replace(receipt, mtime_ns=before.st_mtime_ns, verified_at=now, chunks=chunks)
-            self.receipts.write(shelf_path, found)
+            if self.keeps:
+                self.receipts.write(shelf_path, found)
         return Checked(shelf_path, before.st_size, Verdict.WHOLE)
 
     def begin_round(self) -> str:
@@ -87,12 +95,16 @@ class Checking:
             with suppress(FileNotFoundError):
                 return self._round.read_text(encoding="ascii").strip()
             began = timestamp(self.clock())
+            if not self.keeps or not root.exists():
+                return began
             folder_below(root, PRIVATE)
             write_atomically(self._round, f"{began}\n")
             return began
 
     def end_round(self) -> None:
         """The round is over. Raises StorageFailure."""
+        if not self.keeps:
+            return
         with storage_errors("noting that a check is over", self.receipts.models_dir):
             self._round.unlink(missing_ok=True)
 

@@ -1,0 +1,152 @@
+"""Several models folders, from outside: where models go, and what becomes of a folder that is away or read-only."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e.conftest import MIB, gguf
+from e2e.outside import Home, Server, sha256
+from e2e.test_models import ask, flip, models
+from standin import ALWAYS, Hub, faults
+
+MODEL = 12 * MIB
+NAME = "Thing-Q4_K_M.gguf"
+
+
+@pytest.fixture
+def thing(acme: Hub) -> str:
+    acme.add("acme/Thing-GGUF", {NAME: gguf(MODEL, 3)})
+    return f"{acme.url}/acme/Thing-GGUF"
+
+
+@pytest.fixture
+def second(home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The second of two models folders."""
+    folder = tmp_path_factory.mktemp("second")
+    home.more["WINDLASS_MORE_MODELS_DIRS"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def small_first(home: Home, second: Path) -> Iterator[None]:
+    """The first folder is a disk with too little room for the model."""
+    home.models.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={MODEL // 2}", "tmpfs", str(home.models)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a small file system")
+    yield
+    subprocess.run(["umount", "-l", home.models], check=True)
+
+
+@pytest.mark.usefixtures("small_first")
+def test_what_does_not_fit_into_the_first_goes_to_the_second(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """Planned so; goes on there after SIGKILL; listed, found, verified, mended and removed like any other."""
+    acme.rate = 4_000_000
+    with Server(home) as server:
+        plan = server.ask("POST", "/api/windlass/v1/plan", {"model": thing}).json
+        assert (plan["models_dir"], plan["fits_disk"]) == (str(second), True)
+        job_id = server.download(thing)["job_id"]
+        server.until(job_id, lambda job: job["downloaded_bytes"] > MODEL // 4)
+        server.kill()
+        assert list((second / ".windlass" / "partial").glob("*.part"))
+        assert not (home.models / ".windlass").exists()
+        server.restart()
+        assert server.finished(job_id)["status"] == "completed"
+        assert acme.sent(NAME) < MODEL + 4 * MIB
+        path = second / "acme" / "Thing-GGUF" / NAME
+        assert server.ask("GET", f"/api/windlass/v1/jobs/{job_id}").json["path"] == str(path)
+        assert models(server) == ["thing"]
+        assert ask(server, "GET", "thing").json["path"] == str(path)
+        assert server.download(thing)["status"] == "already_downloaded"
+        right = sha256(path)
+        flip(path, MODEL // 2)
+        job = ask(server, "POST", "thing", "/verify", {"repair": True}).json["job"]
+        assert server.finished(job["job_id"])["status"] == "completed"
+        assert sha256(path) == right
+        assert home.run("path", "thing").stdout.strip() == str(path)
+        assert ask(server, "DELETE", "thing").json["freed_bytes"] == MODEL
+        assert not path.exists()
+
+
+def test_the_folder_that_is_asked_for(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """By the command and by the API; what is none of the folders is refused; a job under way is not sent elsewhere."""
+    acme.misbehave("cdn", faults.stall(after=100), times=ALWAYS)
+    body = {"model": thing, "to": str(second)}
+    with Server(home) as server:
+        for wrong in ("/somewhere/else", 7):
+            answer = server.ask("POST", "/api/v1/models/download", {**body, "to": wrong})
+            assert (answer.status, answer.error["param"]) == (400, "to")
+        job_id = server.ask("POST", "/api/v1/models/download", body).json["job_id"]
+        assert server.ask("POST", "/api/v1/models/download", body).json["job_id"] == job_id
+        answer = server.ask("POST", "/api/v1/models/download", {**body, "to": str(home.models)})
+        assert (answer.status, answer.error["param"]) == (400, "to")
+        assert str(second) in answer.error["message"]
+        server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/cancel")
+        assert not list((second / ".windlass" / "partial").iterdir())
+    acme.behave()
+    brought = home.run("get", thing, "--to", str(second), "-y")
+    assert (brought.returncode, brought.stdout.strip()) == (0, str(second / "acme" / "Thing-GGUF" / NAME))
+
+
+def test_a_folder_that_is_away_is_passed_over_and_said_so(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """Its models are not listed meanwhile, nothing is made in its place, others go on; it comes back as it was."""
+    away = second.with_name("away")
+    assert home.run("get", thing, "--to", str(second), "-y").returncode == 0
+    second.rename(away)
+    with Server(home) as server:
+        assert models(server) == []
+        lines = server.ask("GET", "/metrics").body.decode().splitlines()
+        assert f'windlass_models_folder_up{{folder="{second}"}} 0.0' in lines
+        assert str(second) in server.said
+        answer = server.ask("POST", "/api/v1/models/download", {"model": "acme/rope-8b", "to": str(second)})
+        assert "mounted" in answer.error["message"]
+        assert server.finished(server.download("acme/rope-8b")["job_id"])["status"] == "completed"
+        listed = home.run("ls", "--json")
+        assert [row["key"] for row in json.loads(listed.stdout)] == ["acme/rope-8b"]
+        assert f"{second} is not there" in listed.stderr
+        assert not second.exists()
+        away.rename(second)
+        assert models(server) == ["acme/rope-8b", "thing"]
+
+
+def test_a_folder_that_can_only_be_read_is_listed(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """And verified, with nothing written there; what is there is not fetched again, what is new goes elsewhere."""
+    assert home.run("get", thing, "--to", str(second), "-y").returncode == 0
+    bind = [["mount", "--bind", str(second), str(second)], ["mount", "-o", "remount,bind,ro", str(second)]]
+    if os.getuid() != 0 or subprocess.run(bind[0], capture_output=True, check=False).returncode != 0:
+        pytest.skip("only root may mount a folder for reading only")
+    try:
+        subprocess.run(bind[1], check=True, capture_output=True)
+        fetched = acme.sent(NAME)
+        with Server(home) as server:
+            assert models(server) == ["thing"]
+            assert server.download(thing)["status"] == "already_downloaded"
+            assert ask(server, "POST", "thing", "/verify").json["whole"]
+            assert acme.sent(NAME) == fetched
+            answer = ask(server, "DELETE", "thing")
+            assert (answer.status, answer.error["code"]) == (503, "storage_error")
+            answer = server.ask("POST", "/api/v1/models/download", {"model": "acme/rope-8b", "to": str(second)})
+            assert "cannot be written to" in answer.error["message"]
+            job = server.finished(server.download("acme/rope-8b")["job_id"])
+            assert job["status"] == "completed"
+            assert models(server) == ["acme/rope-8b", "thing"]
+        checked = home.run("verify", "--all", "--json")
+        assert (checked.returncode, [row["whole"] for row in json.loads(checked.stdout)]) == (0, [True, True])
+    finally:
+        subprocess.run(["umount", "-l", second], check=True)
+
+
+def test_one_model_in_two_folders_is_listed_once(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """The first folder's; when that is removed, the other's, from which it was taken without a byte from the hub."""
+    assert home.run("get", thing, "--to", str(second), "-y").returncode == 0
+    assert home.run("import", str(second / "acme" / "Thing-GGUF"), "--copy", "-y",
+                    "--user-repo", "acme/Thing-GGUF").returncode == 0  # fmt: skip
+    with Server(home) as server:
+        assert models(server) == ["thing"]
+        assert Path(ask(server, "GET", "thing").json["path"]).is_relative_to(home.models)
+        assert ask(server, "DELETE", "thing").status == 200
+        assert Path(ask(server, "GET", "thing").json["path"]).is_relative_to(second)
