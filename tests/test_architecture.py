@@ -15,7 +15,7 @@
     keeping
     parts
     service
-    api   web   client   share                                 faces that never import one another
+    api   client   share                                       faces that never import one another
     cli                                                        the face that starts the others
     __main__
 
@@ -66,7 +66,7 @@ LAYERS = (
     {"keeping"},
     {"parts"},
     {"service"},
-    {"api", "web", "client", "share"},
+    {"api", "client", "share"},
     {"cli"},
     {"__main__"},
 )
@@ -142,7 +142,7 @@ NARROW = {
 }
 # How the command line enters another face, one verb each: `serve`, `hub`, `demo`, and what drives a server.
 DOORS = {"api.app", "share.serve", "share.demo_models", "client.client"}
-FACES = {"api", "web", "client", "share"}
+FACES = {"api", "client", "share"}
 
 # A package from outside, and the rooms that own it. What is imported and not here is refused.
 OWNERS = {
@@ -157,7 +157,7 @@ OWNERS = {
     "fastapi": {"api"},
     "pydantic": {"api"},
     "prometheus_client": {"api"},
-    "starlette": {"api", "share", "web"},
+    "starlette": {"api", "share"},
     "anyio": {"share"},
     "uvicorn": {"listening", "callers"},
     "h11": {"callers"},

@@ -9,12 +9,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from windlass import __version__
-from windlass.api import errors, lmstudio, metrics, models, own, reference, schemas, stream
+from windlass.api import errors, lmstudio, metrics, models, own, page, reference, schemas, stream
 from windlass.api.guard import Guard, Trust
 from windlass.errors import UnknownEndpoint, WindlassError
 from windlass.service import Service
 
-_ROUTERS = (lmstudio.router, own.router, models.router, stream.router, metrics.router, reference.router)
+_ROUTERS = (lmstudio.router, own.router, models.router, stream.router, metrics.router, reference.router, page.router)
 
 
 def create_app(

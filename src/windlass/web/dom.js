@@ -1,0 +1,66 @@
+/** Elements are made here and nowhere else, and text is only ever text: what a hub calls a model cannot become markup. */
+
+/**
+ * @param {string} tag
+ * @param {Record<string, unknown>} attributes `on…` are listeners; true and false are attributes without a value.
+ * @param {...(Node|string|null|undefined|false)} children
+ */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** @param {string} id */
+export const at = (id) => document.getElementById(id);
+
+/** Say it only when it is new: a screen reader reads again what is written again. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** A button that cannot be pressed a second time while it works, and shows what went wrong beside it. */
+export function button(text, act, attributes = {}) {
+  const trouble = make("span", { class: "bad", role: "alert" });
+  const pressed = make("button", { type: "button", ...attributes }, text);
+  pressed.addEventListener("click", async () => {
+    if (pressed.ariaDisabled === "true") return;
+    pressed.ariaDisabled = "true"; // not `disabled`, which would take the focus away
+    say(trouble, "");
+    try {
+      await act(pressed);
+    } catch (error) {
+      say(trouble, error.message);
+    } finally {
+      pressed.ariaDisabled = null;
+    }
+  });
+  const both = make("span", {}, pressed, trouble);
+  both.button = pressed;
+  return both;
+}
+
+/** Ask before what cannot be taken back. */
+export async function confirmed(title, text, yes) {
+  const dialog = at("confirm-dialog");
+  say(at("confirm-title"), title);
+  say(at("confirm-text"), text);
+  say(at("confirm-yes"), yes);
+  dialog.returnValue = "no";
+  dialog.showModal();
+  await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
+  return dialog.returnValue === "yes";
+}
+
+export function table(head, rows) {
+  const cell = (tag) => (value) => make(tag, typeof value === "object" && value.n ? { class: "n" } : {}, value.n ?? value);
+  const scope = (value) => { const made = cell("th")(value); made.setAttribute("scope", "col"); return made; };
+  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, make("table", {},
+    make("thead", {}, make("tr", {}, ...head.map(scope))),
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell("td")))))));
+}

@@ -1,0 +1,255 @@
+"""The page, driven in Debian's Chromium as a person would: by what is written on it, by keyboard, over a restart."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from e2e.conftest import MIB, gguf
+from e2e.outside import Home, Server
+from e2e.test_models import flip
+from standin import ALWAYS, Hub, faults
+
+REPO = "acme/Long-GGUF"
+NAME = "Long-Q4_K_M.gguf"
+SIZE = 8 * MIB
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """A person on the page, and what the browser had to complain about meanwhile."""
+
+    page: Page
+    server: Server
+    complaints: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def open(self) -> None:
+        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda asked: self._note(asked.url))
+        self.page.goto(f"{self.server.url}/")
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.server.url, "data:")):
+            self.foreign.append(url)
+
+    def connected(self) -> None:
+        expect(self.page.locator("#line")).to_have_text("Connected")
+
+    def look_up(self, text: str) -> None:
+        self.page.get_by_label("A name, a link").fill(text)
+        self.page.keyboard.press("Enter")
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=re.compile(name)).first.click()
+
+    @property
+    def job(self) -> Locator:
+        return self.page.locator("#job-list > li").first
+
+    def accessible(self) -> list[str]:
+        """What axe-core finds that is serious; its script is let in past the page's policy, for the check alone."""
+        found = Axe().run(self.page).response["violations"]
+        return [f"{one['id']}: {one['help']}" for one in found if one["impact"] in {"serious", "critical"}]
+
+
+@pytest.fixture
+def home(hub: Hub, tmp_path: Path) -> Home:
+    hub.add(REPO, {NAME: gguf(SIZE, 3), "Long-Q8_0.gguf": gguf(2 * MIB, 4)})
+    return Home(tmp_path, hub.url)
+
+
+@pytest.fixture
+def visit(browser: Browser, home: Home) -> Iterator[Visit]:
+    context = browser.new_context(reduced_motion="reduce")
+    context.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
+    with Server(home) as server:
+        visit = Visit(context.new_page(), server)
+        visit.open()
+        visit.connected()
+        yield visit
+        assert visit.foreign == []
+    context.close()
+
+
+def test_a_model_from_its_name_to_the_list(visit: Visit, hub: Hub) -> None:
+    """Planned with its choices, started, watched, paused, resumed, completed, told of in detail; and accessible."""
+    hub.rate = 300_000
+    visit.look_up(f"{hub.url}/{REPO}")
+    expect(visit.page.locator("#found")).to_contain_text("8.39 MB to fetch")
+    visit.page.get_by_role("radio", name="Q8_0").check()
+    expect(visit.page.locator("#found")).to_contain_text("2.10 MB to fetch")
+    visit.page.get_by_role("radio", name="Q4_K_M").check()
+    visit.press("Download 8.39 MB")
+    expect(visit.job).to_contain_text("transferring")
+    expect(visit.job).to_contain_text(re.compile(r"\d+ [kM]B/s .* left"))
+    visit.job.get_by_text("Details").click()
+    expect(visit.job.get_by_role("row").nth(1)).to_contain_text(NAME)
+    assert visit.accessible() == []
+    visit.press("pause Long")
+    expect(visit.job.locator("strong")).to_have_text("paused")
+    expect(visit.page.get_by_role("button", name="resume Long")).to_be_focused()
+    hub.rate = None
+    visit.page.keyboard.press("Enter")
+    expect(visit.job.locator("strong")).to_have_text("completed")
+    expect(visit.page.locator("#model-list")).to_contain_text("Long")
+    assert visit.complaints == []
+
+
+def test_cancel_asks_first_and_forget_clears(visit: Visit, hub: Hub) -> None:
+    """By keyboard alone: Escape leaves all as it was."""
+    hub.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
+    visit.look_up(f"{hub.url}/{REPO}")
+    visit.press("Download")
+    cancel = visit.page.get_by_role("button", name="cancel Long")
+    cancel.press("Enter")
+    expect(visit.page.get_by_role("dialog")).to_contain_text("Cancel Long")
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.get_by_role("dialog")).to_be_hidden()
+    expect(visit.job.locator("strong")).not_to_have_text("failed")
+    cancel.press("Enter")
+    visit.press("^Cancel it$")
+    expect(visit.job.locator("strong")).to_have_text("failed")
+    expect(visit.job).to_contain_text("cancelled")
+    visit.page.get_by_role("button", name="forget Long").press("Enter")
+    expect(visit.page.get_by_text("No jobs yet")).to_be_visible()
+    assert visit.complaints == []
+
+
+def test_it_outlives_the_server(visit: Visit, home: Home, hub: Hub) -> None:
+    """Killed, it is said; started again at the same address, the page goes on by itself with what is so now."""
+    hub.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
+    visit.look_up(f"{hub.url}/{REPO}")
+    visit.press("Download")
+    expect(visit.job).to_contain_text("transferring")
+    visit.server.kill()
+    expect(visit.page.locator("#line")).to_contain_text("does not answer")
+    visit.press("pause Long")
+    expect(visit.job.get_by_role("alert").first).to_contain_text("Is it running?")
+    home.more["WINDLASS_PORT"] = visit.server.url.rpartition(":")[2]
+    hub.behave()
+    visit.server.restart()
+    visit.connected()
+    expect(visit.job.locator("strong")).to_have_text("completed")
+
+
+def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
+    """Facts, files, a damaged one found and mended, deleted when it is confirmed."""
+    visit.server.finished(visit.server.download(f"{hub.url}/{REPO}")["job_id"])
+    card = visit.page.locator("#model-list > li")
+    expect(card).to_contain_text("Q4_K_M · GGUF")
+    visit.press("Verify Long")
+    expect(card).to_contain_text("Every byte is as it should be")
+    flip(home.models / REPO / NAME, SIZE // 2)
+    visit.press("Verify Long")
+    expect(card).to_contain_text("is damaged")
+    visit.press("Fetch what is damaged")
+    expect(visit.page.locator("#job-list > li")).to_have_count(2)
+    expect(card).to_contain_text("Q4_K_M · GGUF")
+    card.get_by_text("Files").click()
+    expect(card).to_contain_text("sha256:")
+    assert visit.accessible() == []
+    visit.press("Delete Long")
+    visit.press("^Delete it$")
+    expect(visit.page.get_by_text("No model is here")).to_be_visible()
+    assert visit.complaints == []
+
+
+def test_limits_and_hours(visit: Visit) -> None:
+    """Saved for the server, and shown again."""
+    visit.page.get_by_label("Jobs at once").fill("2")
+    visit.page.get_by_label("All together, MB/s").fill("12.5")
+    visit.press("Add hours")
+    visit.page.get_by_label("sat").uncheck()
+    visit.page.get_by_label("to", exact=True).fill("00:30")
+    visit.press("Save")
+    expect(visit.page.locator("#limits-form")).to_contain_text("Saved")
+    limits = visit.server.ask("GET", "/api/windlass/v1/limits").json
+    assert (limits["max_jobs"], limits["limit_rate"]) == (2, 12_500_000)
+    [window] = limits["schedule"]
+    assert (window["from"], window["to"], "sat" in window["days"]) == ("08:00", "00:30", False)
+    visit.page.reload()
+    visit.connected()
+    expect(visit.page.get_by_label("Jobs at once")).to_have_value("2")
+    visit.page.get_by_label("Jobs at once").fill("0")
+    visit.press("Save")
+    expect(visit.page.locator("#limits-form")).to_contain_text("whole number from 1 up")
+
+
+def test_search_and_errors(visit: Visit) -> None:
+    """Words are searched for, and what is found is planned; what is not there is said, and nothing said is markup."""
+    visit.look_up("long")
+    visit.press("Show what acme.Long-GGUF")
+    expect(visit.page.locator("#found")).to_contain_text("to fetch")
+    visit.look_up("acme/nothing-at-all")
+    expect(visit.page.locator("#found [role=alert]")).to_contain_text("nothing-at-all")
+    visit.look_up("acme/<img>")
+    expect(visit.page.locator("#found [role=alert]")).to_contain_text("<img>")
+    expect(visit.page.locator("img")).to_have_count(0)
+
+
+def test_a_token_is_asked_for_once(visit: Visit, home: Home) -> None:
+    """When the server begins to ask for one; a wrong one is said to be, and the right one is kept."""
+    token = home.run("token", "create").stdout.strip()
+    visit.page.reload()
+    dialog = visit.page.get_by_role("dialog")
+    expect(dialog).to_contain_text("windlass token create")
+    assert visit.accessible() == []
+    for text in ("sk-lm-AAAAAAAA:BBBBBBBBBBBBBBBBBBBB", token):
+        dialog.get_by_label("Token").fill(text)
+        visit.page.keyboard.press("Enter")
+    visit.connected()
+    expect(dialog).to_be_hidden()
+    visit.page.reload()
+    visit.connected()
+    expect(dialog).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone(visit: Visit, hub: Hub, scheme: str) -> None:
+    """Nothing is wider than it; contrast and names hold in both colour schemes."""
+    visit.page.set_viewport_size({"width": 360, "height": 740})
+    visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    visit.server.finished(visit.server.download(f"{hub.url}/{REPO}", "Q8_0")["job_id"])
+    expect(visit.page.locator("#model-list")).to_contain_text("Long")
+    visit.look_up(f"{hub.url}/{REPO}")
+    expect(visit.page.locator("#found .card")).to_be_visible()
+    visit.press("Add hours")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert visit.accessible() == []
+
+
+def test_its_files(home: Home) -> None:
+    """Known by tags, with a policy that lets nothing in from elsewhere; what is none of them is not there."""
+    with Server(home) as server:
+        page = server.ask("GET", "/")
+        policy = page.headers["content-security-policy"]
+        assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        parts = re.findall(r'(?:src|href)="(/page/[^"]+)"', page.body.decode())
+        assert len(parts) == 3
+        for part in parts:
+            answer = server.ask("GET", part)
+            assert answer.status == 200
+            assert server.ask("GET", part, headers={"If-None-Match": answer.headers["etag"]}).status == 304
+        for wrong in ("/page/nothing.js", "/page/..%2f__init__.py", "/page/"):
+            assert server.ask("GET", wrong).status == 404
