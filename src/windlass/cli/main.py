@@ -251,9 +251,9 @@ def _format(*, gguf: bool, mlx: bool) -> str | None:
     return "gguf" if gguf else "mlx" if mlx else None
 
 
-def _folder(to: Path | None) -> str | None:
+def _folder(to: str | None) -> str | None:
     """As a server takes it, which has another working folder."""
-    return str(to.expanduser().absolute()) if to else None
+    return str(Path(to).expanduser().absolute()) if to else None
 
 
 def _tokens() -> Any:

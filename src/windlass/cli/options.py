@@ -1,7 +1,6 @@
 """What several verbs take, and the settings and the console that they work with."""
 
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +12,8 @@ Model = Annotated[
     str, typer.Argument(help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.")
 ]
 Quantization = Annotated[str | None, typer.Option("-q", "--quantization", help="Q4_K_M, 4bit, …")]
-To = Annotated[Path | None, typer.Option("--to", help="The models folder that it is to stand in.")]
+# A text, for typer reads paths with pydantic, which every `get` would wait for.
+To = Annotated[str | None, typer.Option("--to", help="The models folder that it is to stand in.")]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing.")]
 
 
