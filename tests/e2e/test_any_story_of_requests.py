@@ -273,7 +273,7 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
 TestStoryOfRequests = StoryOfRequests.TestCase
 # Shortening a story that ends badly takes long, and what has led there is told with it.
 TestStoryOfRequests.settings = settings(
-    max_examples=EXAMPLES or 6,
+    max_examples=EXAMPLES or 4,
     derandomize=not EXAMPLES,
     stateful_step_count=50,
     deadline=None,

@@ -116,7 +116,7 @@ def test_the_disk_is_full_and_then_is_not(acme: Hub, home: Home, disk: Disk, gat
             assert f"{lacks(job):,} more bytes" in job["error_message"]
             assert str(home.models) in job["error_message"]
             assert home.visible() == {"ballast"}
-            stays(server, job_id, 3.0)
+            stays(server, job_id, 2.0)
         assert_completes(server, job, acme, home)
 
 
@@ -148,7 +148,7 @@ def test_what_must_stay_free_does(acme: Hub, home: Home, disk: Disk, gate: threa
             assert "error_code" not in paused
             refused = server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/resume")
             assert (refused.status, refused.error["code"]) == (507, "insufficient_storage")
-        stays(server, job_id, 6.0)
+        stays(server, job_id, 2.5)
         server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/resume")
         assert_completes(server, job, acme, home)
 
@@ -161,5 +161,5 @@ def test_windlass_own_records_are_on_the_full_disk(acme: Hub, home: Home, disk: 
         with disk.all_but(0):
             gate.set()
             job = waits(server, job_id)
-            stays(server, job_id, 3.0)
+            stays(server, job_id, 2.0)
         assert_completes(server, job, acme, home)

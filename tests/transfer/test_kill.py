@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import xxhash
 
 from standin import Hub
@@ -157,11 +156,10 @@ def kept_and_right(order: Path, files: Mapping[str, bytes]) -> int:
     return kept
 
 
-@pytest.mark.parametrize("seeds", [(1, 2), (3, 4)], ids=str)
-def test_killed_fifty_times_each_they_always_complete(tmp_path: Path, seeds: tuple[int, int]) -> None:
+def test_killed_fifty_times_each_they_always_complete(tmp_path: Path) -> None:
     """Two at a time, by bytes and by time, at random: what is kept is right at every death, and little comes twice."""
     with ThreadPoolExecutor() as threads:
-        for _ in threads.map(lambda seed: _live_and_die(tmp_path / str(seed), random.Random(seed)), seeds):
+        for _ in threads.map(lambda seed: _live_and_die(tmp_path / str(seed), random.Random(seed)), (1, 2)):
             pass
 
 
