@@ -99,7 +99,7 @@ NARROW = {
     "events": {"errors"},
     "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
     "news": {"jobs"},
-    "sources": {"fit", "hub", "settings"},
+    "sources": {"fit", "hub", "manifest", "settings"},
     "supplies": {"folder", "hub.huggingface", "library", "pull", "settings", "transfer"},
     "keeping": {"errors", "admission", "pull", "jobs.job", "library", "manifest", "transfer.ledger"},
     "records": {"errors", "presence", "space", "jobs"},

@@ -16,6 +16,7 @@ from windlass.jobs.database import has_database
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.importing import Importing
 from windlass.library.shelf import Shelf
+from windlass.library.unpacking import Unpacking
 from windlass.presence import Presence
 from windlass.rules import Rules
 from windlass.settings import Settings
@@ -99,6 +100,11 @@ class Parts:
     def importing(self) -> Importing:
         """What brings files in that are on this machine."""
         return Importing(self.shelf.receipts, self._clock)
+
+    @cached_property
+    def unpacking(self) -> Unpacking:
+        """What brings models in that another machine has exported. Jobs are not asked what they are promised."""
+        return Unpacking(self.shelf, partial(self.folder.usable, 0), self._clock)
 
     @property
     def elsewhere(self) -> Elsewhere:
