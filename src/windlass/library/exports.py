@@ -187,16 +187,16 @@ def _export(raw: Any) -> Export:
 
 def _packed(raw: Any, files: Mapping[str, Record]) -> Packed:
     manifest = Manifest.from_json(json.dumps(raw["manifest"]))
+    if not manifest.files:
+        raise _WrongError(f"{_shown(manifest.id)} has no files")
     _judge_names(manifest)
     _judge_catalog(manifest)
     for file in manifest.files:
         _judge_file(file, files)
-    if not manifest.files:
-        raise _WrongError(f"{_shown(manifest.id)} has no files")
     if len({file.shelf_path for file in manifest.files}) != len(manifest.files):
         raise _WrongError(f"{_shown(manifest.id)} has a file twice")
     overrides = _dict(raw["overrides"])
-    if len(json.dumps(overrides)) > _LONGEST_CATALOG_TEXT or _is_deep(overrides):
+    if len(json.dumps(overrides, ensure_ascii=False).encode()) > _LONGEST_CATALOG_TEXT or _is_deep(overrides):
         raise _WrongError(f"the overrides of {_shown(manifest.id)} are too large")
     return Packed(manifest, _name(raw["finished_at"]), overrides)
 

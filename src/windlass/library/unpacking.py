@@ -68,16 +68,15 @@ class Unpacking:
     clock: Callable[[], float]
 
     def refuse_too_much(self, export: Export, sources: Sources, way: Way) -> None:
-        """Refuse what does not fit. Raises InsufficientStorage, before a byte is written."""
-        needed = sum(
-            record.size
-            for path, record in export.files.items()
-            if path in sources and self._costs(sources[path], way) and not (self.shelf.models_dir / path).exists()
-        )
-        room = self.room()
+        """Refuse what does not fit, before a byte is written. Raises InsufficientStorage, StorageUnavailable."""
+        root = self.shelf.models_dir
+        with storage_errors("looking for room for the import", root):
+            missing = {path: source for path, source in sources.items() if not (root / path).exists()}
+            needed = sum(export.files[path].size for path, source in missing.items() if self._costs(source, way))
+            room = self.room()
         if needed > room:
             raise InsufficientStorage(
-                f"The import needs {needed:,} bytes, and {room:,} may be used on {self.shelf.models_dir}.",
+                f"The import needs {needed:,} bytes, and {room:,} may be used on {root}.",
                 needed=needed,
                 free=room,
                 hint="Free some space, or set WINDLASS_MODELS_DIR to a larger disk; links need none (--symlink).",
@@ -140,7 +139,7 @@ class Unpacking:
     def _costs(self, source: Path, way: Way) -> bool:
         """Whether the file takes up room once more."""
         if way == "move":
-            return source.is_symlink() or source.stat().st_dev != self.shelf.models_dir.stat().st_dev
+            return source.is_symlink() or source.stat().st_dev != _disk_of(self.shelf.models_dir)
         return way == "copy"
 
     def _receipt(self, file: ManifestFile, record: Record, packed: Packed, chunks: tuple[str, ...]) -> Receipt:
@@ -156,6 +155,13 @@ class Unpacking:
             if manifest.catalog:
                 self.shelf.publish_catalog(manifest.catalog)
             self.shelf.finish(manifest, packed.overrides)
+
+
+def _disk_of(path: Path) -> int:
+    """The disk where the folder stands, or would."""
+    while not path.exists():
+        path = path.parent
+    return path.stat().st_dev
 
 
 def _wrong(source: Path, record: Record, chunks: tuple[str, ...]) -> ChecksumMismatch:
