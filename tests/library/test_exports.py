@@ -218,23 +218,22 @@ def test_what_cannot_be_believed_is_refused(change: Callable[[Any], None]) -> No
     assert len(str(caught.value)) < 400
 
 
-NO_RECORD = b'{"version": 1, "models": [], "files": {"a/b/c": 1}}'
-NONSENSE = (
-    b"",
-    b"[]",
-    b"null",
-    b"1",
-    b"{}",
-    b"{",
-    b'{"version": 1}',
-    b"\xff\xfe",
-    b"[" * 99_999,
-    b"1" * 9_999,
-    NO_FILES,
-)
+NONSENSE = {
+    "nothing": b"",
+    "a list": b"[]",
+    "null": b"null",
+    "a number": b"1",
+    "an empty object": b"{}",
+    "half of it": b"{",
+    "no text": b"\xff\xfe",
+    "without end": b"[" * 99_999,
+    "a long number": b"1" * 9_999,
+    "a version alone": b'{"version": 1}',
+    "a record that is none": b'{"version": 1, "models": [], "files": {"a/b/c": 1}}',
+}
 
 
-@pytest.mark.parametrize("text", NONSENSE, ids=lambda text: text[:20].decode("latin-1"))
+@pytest.mark.parametrize("text", NONSENSE.values(), ids=NONSENSE.keys())
 def test_what_is_no_manifest_is_refused(text: bytes) -> None:
     """Whatever it is."""
     with pytest.raises(InvalidRequest):
