@@ -102,7 +102,7 @@ NARROW = {
     "events": {"errors"},
     "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
     "news": {"jobs"},
-    "sources": {"fit", "hub", "settings"},
+    "sources": {"fit", "hub", "manifest", "settings"},
     "supplies": {"hub.huggingface", "jobs.job", "library", "places", "pull", "settings", "transfer"},
     "keeping": {
         "errors",

@@ -17,6 +17,7 @@ from windlass.jobs.database import has_database
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.importing import Importing
 from windlass.library.shelf import Shelf
+from windlass.library.unpacking import Unpacking
 from windlass.places import Place, Places
 from windlass.presence import Presence
 from windlass.rules import Rules
@@ -99,6 +100,12 @@ class Parts:
     def importing(self) -> Importing:
         """What brings files in that are on this machine."""
         return Importing(self.places.first.shelf.receipts, self._clock)
+
+    @cached_property
+    def unpacking(self) -> Unpacking:
+        """What brings models in that another machine has exported. Jobs are not asked what they are promised."""
+        place = self.places.first
+        return Unpacking(place.shelf, partial(place.folder.usable, 0), self._clock)
 
     @property
     def elsewhere(self) -> Elsewhere:

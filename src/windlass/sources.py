@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from windlass.hub.huggingface import HuggingFace
     from windlass.hub.resolve import Resolver
     from windlass.hub.web import Web
+    from windlass.manifest import ManifestFile
 
 
 class Sources:
@@ -52,6 +53,15 @@ class Sources:
         from windlass.hub.huggingface import HuggingFace
 
         return HuggingFace(self._web, self._settings.hf_endpoint, self._token)
+
+    def listed(self, repo: str) -> "tuple[ManifestFile, ...]":
+        """The files of a repository, if the hub tells them within a few seconds; none where it does not."""
+        from windlass.hub.huggingface import HuggingFace
+        from windlass.hub.recognition import listed
+        from windlass.hub.web import HASTE, Web
+
+        with closing(Web(patience=HASTE)) as web:
+            return listed(HuggingFace(web, self._settings.hf_endpoint, self._token), repo)
 
     @cached_property
     def catalog(self) -> "Catalog":

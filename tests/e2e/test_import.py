@@ -4,13 +4,14 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from e2e.conftest import MIB, gguf
 from e2e.outside import Home
-from standin import Hub
+from standin import ALWAYS, Hub, faults
 
 CONTENT = gguf(2 * MIB, 50)
 
@@ -168,3 +169,77 @@ def test_all_that_others_have(home: Home, tmp_path: Path, program: str) -> None:
     assert done.stdout.split() == ["acme/Thing-GGUF/Thing-Q4_K_M.gguf"], done.stderr
     place = tmp_path / "mine" / "acme" / "Thing-GGUF" / "Thing-Q4_K_M.gguf"
     assert place.samefile(folder / "acme" / "Thing-GGUF" / "Thing-Q4_K_M.gguf")
+
+
+ROPE = "acme/Rope-8B-GGUF/rope-8b-Q4_K_M.gguf"
+
+
+def rope(acme: Hub) -> bytes:
+    content = acme.repositories["acme/rope-8b-gguf"].file("rope-8b-Q4_K_M.gguf").content
+    return content.read(0, content.size)
+
+
+@pytest.mark.parametrize("way", ["--move", "--copy", "--symlink"])
+def test_a_file_that_the_hub_lists_is_recognized(acme: Hub, home: Home, tmp_path: Path, way: str) -> None:
+    """By its hash, whatever it is called here: it gets the hub's name, commit and digest, and nothing is fetched."""
+    source = put(tmp_path / "downloads" / "model (1).gguf", rope(acme))
+    done = home.run("import", str(source), "--user-repo", "acme/rope-8b-gguf", "-y", way)
+    assert (done.returncode, done.stdout) == (0, f"{ROPE}\n"), done.stderr
+    receipt = json.loads((home.models / ".windlass" / "receipts" / f"{ROPE}.json").read_text())
+    assert receipt["commit"] == acme.repositories["acme/rope-8b-gguf"].refs["main"]
+    assert (receipt["repo"], receipt["path"]) == tuple(ROPE.rsplit("/", 1))
+    assert receipt["digest"] == {"algorithm": "sha256", "hex": hashlib.sha256(rope(acme)).hexdigest()}
+    assert receipt["adopted"] is True
+    assert home.run("verify", "rope-8b").returncode == 0
+    assert home.run("get", "acme/Rope-8B-GGUF@q4_k_m").stdout == f"{home.models / ROPE}\n"
+    assert acme.asked("cdn") == []
+    again = put(source, rope(acme))
+    assert home.run("import", str(again), "--user-repo", "acme/Rope-8B-GGUF", "-y", way).returncode == 0
+
+
+def test_a_folder_is_recognized_file_by_file(acme: Hub, home: Home, tmp_path: Path) -> None:
+    """Those too that the hub knows by git's hash; told by the folder alone which repository it is."""
+    folder = tmp_path / "models" / "acme" / "Rope-8B-MLX-4bit"
+    repository = acme.repositories["acme/rope-8b-mlx-4bit"]
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        content = repository.file(name).content
+        put(folder / name, content.read(0, content.size))
+    done = home.run("import", str(folder), "-y")
+    assert done.returncode == 0, done.stderr
+    receipts = list((home.models / ".windlass" / "receipts").rglob("*.json"))
+    kept = [json.loads(path.read_text()) for path in receipts]
+    assert {receipt["commit"] for receipt in kept} == {repository.refs["main"]}
+    assert {receipt["digest"]["algorithm"] for receipt in kept} == {"sha256", "git-sha1"}
+    assert home.run("get", "acme/Rope-8B-MLX-4bit").returncode == 0
+    assert (acme.asked("cdn"), acme.asked("small", "tokenizer.json")) == ([], [])
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", None])
+def test_what_no_listing_has_comes_in_as_it_is(acme: Hub, home: Home, tmp_path: Path, endpoint: str | None) -> None:
+    """Offline, or another version: under its own name, without a word about the hub, and with no commit."""
+    content = rope(acme) if endpoint else rope(acme)[:-1] + b"?"
+    source = put(tmp_path / "other-Q4_K_M.gguf", content)
+    more = {"WINDLASS_HF_ENDPOINT": endpoint} if endpoint else {}
+    done = home.run("import", str(source), "--user-repo", "acme/Rope-8B-GGUF", "-y", **more)
+    assert (done.returncode, done.stdout) == (0, f"acme/Rope-8B-GGUF/{source.name}\n"), done.stderr
+    assert "127.0.0.1" not in done.stderr
+    receipt = next((home.models / ".windlass" / "receipts").rglob("*.json"))
+    assert json.loads(receipt.read_text())["commit"] == ""
+
+
+def test_nobody_is_asked_where_nobody_says_whose_it_is(acme: Hub, home: Home, tmp_path: Path) -> None:
+    """A file without a repository stays a matter of this machine."""
+    put(tmp_path / "Thing-Q4_K_M.gguf")
+    assert home.run("import", str(tmp_path / "Thing-Q4_K_M.gguf"), "-y").returncode == 0
+    assert home.visible() == {"imported-models/Thing-Q4_K_M/Thing-Q4_K_M.gguf"}
+    assert acme.exchanges == []
+
+
+def test_a_hub_that_says_nothing_holds_nobody_up(acme: Hub, home: Home, tmp_path: Path) -> None:
+    """A few seconds at most, and the import is done."""
+    acme.misbehave("info", faults.silence(), times=ALWAYS)
+    source = put(tmp_path / "Thing-Q4_K_M.gguf")
+    begun = time.monotonic()
+    assert home.run("import", str(source), "--user-repo", "acme/Rope-8B-GGUF", "-y").returncode == 0
+    assert time.monotonic() - begun < 10
+    assert len(acme.asked("info")) == 1

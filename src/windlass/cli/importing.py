@@ -10,9 +10,11 @@ from rich.console import Console
 
 from windlass.cli import collector, exits, words
 from windlass.cli.options import confirm
+from windlass.cli.verify import teller
 from windlass.errors import InvalidRequest, WindlassError
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.imports import Import, Way, in_hub_cache, in_ollama, plan_import
+from windlass.library.recognition import recognize
 from windlass.service import Service
 from windlass.settings import Settings
 
@@ -34,15 +36,16 @@ def bring_in(
             way = way or "hardlink"
         else:
             assert path is not None
-            imports, failed, way = plan_import(path, repository), 0, way or "move"
-        _show(console, imports, way, settings)
+            imports = recognize(plan_import(path, repository), service.sources.listed, teller(console))
+            failed, way = 0, way or "move"
+        show(console, imports, way, settings)
         if dry_run:
-            _print([(one, None) for one in imports], as_json)
+            print_done([(one, None) for one in imports], as_json)
             return exits.DONE
         if not yes and imports:
             confirm(f"{way.capitalize()} {len(imports)} files below {settings.models_dir}?")
         done = list(_bring(service, console, imports, way))
-    _print(done, as_json)
+    print_done(done, as_json)
     return exits.FAILED if failed or any(fresh is None for _, fresh in done) else exits.DONE
 
 
@@ -87,7 +90,8 @@ def _folders(program: str, elsewhere: Elsewhere, settings: Settings) -> Iterator
                 yield folder, f"{folder.parent.name}/{folder.name}"
 
 
-def _show(console: Console, imports: list[Import], way: Way, settings: Settings) -> None:
+def show(console: Console, imports: list[Import], way: Way, settings: Settings) -> None:
+    """What is going to be done, for people."""
     for one in imports:
         size = words.size(one.source.stat().st_size)
         console.print(f"{way} {one.source} → {one.shelf_path}  {size}", markup=False, soft_wrap=True)
@@ -95,7 +99,8 @@ def _show(console: Console, imports: list[Import], way: Way, settings: Settings)
         console.print(f"Nothing to import into {settings.models_dir}.", markup=False, soft_wrap=True)
 
 
-def _print(done: list[tuple[Import, bool | None]], as_json: bool) -> None:
+def print_done(done: list[tuple[Import, bool | None]], as_json: bool) -> None:
+    """What was done, as data: each with whether it is new here, None where it could not be brought in."""
     if as_json:
         rows: list[dict[str, Any]] = [
             {"source": str(one.source), "path": one.shelf_path, "imported": fresh} for one, fresh in done

@@ -91,18 +91,20 @@ def verify(
 
 
 def import_(
-    path: Annotated[Path | None, typer.Argument(help="A GGUF file, or a folder of a model.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="A GGUF file, a folder of a model, or an export.")] = None,
     user_repo: Annotated[str | None, typer.Option("--user-repo", help="Where it goes: owner/name.")] = None,
     program: Annotated[str | None, typer.Option("--from", help="All of: hf, ollama, lmstudio, jan.")] = None,
     copy: Annotated[bool, typer.Option("-c", "--copy", help="Leave it where it is, too.")] = False,
     hardlink: Annotated[bool, typer.Option("-L", "--hardlink", help="Give it a second name.")] = False,
     symlink: Annotated[bool, typer.Option("-l", "--symlink", help="Link to it.")] = False,
-    move: Annotated[bool, typer.Option("--move", help="Move it, as is done for a path.")] = False,
+    move: Annotated[bool, typer.Option("--move", help="Move it, as is done for a file or a model.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Bring in what is on this machine already: a file, a folder, or all that another program has.
+    """Bring in what is on this machine already: a file, a folder, an export, or all that another program has.
+
+    What `windlass export` made is copied unless told otherwise, and needs no network.
 
     Example: windlass import ~/Downloads/Qwen3-4B-Q4_K_M.gguf --user-repo lmstudio-community/Qwen3-4B-GGUF
     """
@@ -112,12 +114,35 @@ def import_(
     if (path is None) is (program is None) or len(chosen) > 1:
         raise typer.BadParameter("name a path or --from, and at most one of --copy, --hardlink, --symlink, --move")
     from windlass.cli.importing import bring_in
+    from windlass.cli.unpacking import export_at, unpack
 
     way = cast("Way | None", chosen[0] if chosen else None)
-    which = path, user_repo, program
-    code = bring_in(settings(), console(), which, way, dry_run=dry_run, yes=yes, as_json=as_json)
+    if path and (exported := export_at(path, user_repo)):
+        code = unpack(settings(), console(), (path, exported), way, dry_run=dry_run, yes=yes, as_json=as_json)
+    else:
+        which = path, user_repo, program
+        code = bring_in(settings(), console(), which, way, dry_run=dry_run, yes=yes, as_json=as_json)
     if code != exits.DONE:
         raise typer.Exit(code)
 
 
-VERBS: dict[str, Any] = {"ls": ls, "path": path, "rm": rm, "verify": verify, "import": import_}
+def export(
+    models: Annotated[list[str], typer.Argument(help="As `windlass ls` shows them.")],
+    to: Annotated[Path, typer.Option("--to", help="The folder; one that holds an export already is added to.")],
+    hard_link: Annotated[bool, typer.Option("--hard-link", help="Second names, not copies, where it can be.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Copy models to a folder, verified, from where machines without internet can import them.
+
+    `windlass import DIR` brings them in, `windlass hub DIR` serves them, `sha256sum -c SHA256SUMS` checks them.
+
+    Example: windlass export qwen/qwen3-4b-2507 --to /media/stick/models
+    """
+    from windlass.cli.exporting import export as run
+
+    code = run(settings(), console(), models, to, hard_links=hard_link, as_json=as_json)
+    if code != exits.DONE:
+        raise typer.Exit(code)
+
+
+VERBS: dict[str, Any] = {"ls": ls, "path": path, "rm": rm, "verify": verify, "import": import_, "export": export}

@@ -44,9 +44,9 @@ def _checked(local: Local, console: Console, which: tuple[str | None, str | None
     name, quantization = which
     service = local.service
     if name is not None:
-        yield service.keeping.verify(service.find_part(name, quantization), on_check=_teller(console))
+        yield service.keeping.verify(service.find_part(name, quantization), on_check=teller(console))
         return
-    yield from service.keeping.verify_all(on_check=_teller(console))
+    yield from service.keeping.verify_all(on_check=teller(console))
 
 
 def _asking(local: Local, checkup: Checkup) -> Any:
@@ -61,8 +61,11 @@ def _say(console: Console, checkup: Checkup) -> None:
             console.print(f"{file.path}: {file.verdict}{where}", markup=False, soft_wrap=True)
 
 
-def _teller(console: Console) -> Any:
-    """Says how far it is: on a terminal all the time, elsewhere now and then."""
+def teller(console: Console) -> Any:
+    """What is told a file's path, its size and the bytes of it that are hashed so far.
+
+    Says how far it is: on a terminal all the time, elsewhere now and then.
+    """
     said: dict[str, int] = {}
 
     def tell(path: str, size: int, done: int) -> None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -29,9 +30,6 @@ MIB = 1024 * 1024
 _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TRY_AGAIN = frozenset({408, 500, 502, 503, 504})
-_CONNECT_SECONDS = 10.0
-_READ_SECONDS = 15.0
-_WHOLE_SECONDS = 60.0
 _ERROR_BODY = 64 * 1024
 
 
@@ -83,6 +81,20 @@ class Timing:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait, in seconds: for a connection, for the next bytes, for one whole answer; and the most tries."""
+
+    connect: float = 10.0
+    read: float = 15.0
+    whole: float = 60.0
+    tries: int = TRIES
+
+
+HASTE = Patience(connect=2.0, read=3.0, whole=5.0, tries=1)
+"""For what would be good to know, and is not needed."""
+
+
 class _Interrupted(Exception):
     """A try that failed in a way that the next may not; `final` is what it means when there is no next."""
 
@@ -94,10 +106,16 @@ class _Interrupted(Exception):
 class Web:
     """One client for all control calls of a scheme. Threads may share it."""
 
-    def __init__(self, timing: Timing | None = None, connect: "Callable[[str], httpx2.Client] | None" = None) -> None:
+    def __init__(
+        self,
+        timing: Timing | None = None,
+        connect: "Callable[[str], httpx2.Client] | None" = None,
+        patience: Patience | None = None,
+    ) -> None:
         """`connect` makes the client for a scheme, `http` or `https`; by default one that heeds the environment."""
         self._timing = timing or Timing()
-        self._connect = connect or _new_client
+        self._patience = patience or Patience()
+        self._connect = connect or partial(_new_client, self._patience)
         self._clients: dict[str, httpx2.Client] = {}
         self._lock = threading.Lock()
         self._pace: dict[tuple[str, str, int | None], float] = {}
@@ -130,7 +148,8 @@ class Web:
             TLSFailure: the certificate is not trusted.
         """
         ask = ask or Ask()
-        for attempt in range(1, ask.tries + 1):
+        tries = min(ask.tries, self._patience.tries)
+        for attempt in range(1, tries + 1):
             try:
                 reply = self._follow(url, ask)
                 pause = _pause_before_retry(reply, self._timing.now())
@@ -139,7 +158,7 @@ class Web:
                 refusal = _refusal(reply, pause)
             except _Interrupted as interruption:
                 pause, refusal = None, interruption.final
-            if attempt == ask.tries or (pause or 0) > LONGEST_WAIT:
+            if attempt == tries or (pause or 0) > LONGEST_WAIT:
                 raise refusal
             self._timing.sleep(pause or backoff(attempt, self._timing.chance()))
         raise AssertionError("unreachable: the last try returns or raises")
@@ -166,7 +185,7 @@ class Web:
         if held_back := self._pace.pop(origin(url), 0.0):
             self._timing.sleep(held_back)
         headers = {**ask.headers, **({"Authorization": f"Bearer {token}"} if token else {})}
-        deadline = self._timing.monotonic() + _WHOLE_SECONDS
+        deadline = self._timing.monotonic() + self._patience.whole
         try:
             with self._connected(urlsplit(url).scheme).stream("GET", url, headers=headers) as response:
                 public = _is_public(response)
@@ -188,7 +207,8 @@ class Web:
             if good and size > limit:
                 raise HubError(f"{response.url.host} answered with more than {limit} bytes where a small text was due.")
             if self._timing.monotonic() > deadline:
-                raise _Interrupted(_unreachable(str(response.url), f"took more than {_WHOLE_SECONDS:.0f} s to answer"))
+                late = f"took more than {self._patience.whole:.0f} s to answer"
+                raise _Interrupted(_unreachable(str(response.url), late))
             yield block
 
     def _connected(self, scheme: str) -> "httpx2.Client":
@@ -198,10 +218,10 @@ class Web:
             return self._clients[scheme]
 
 
-def _new_client(scheme: str) -> "httpx2.Client":
+def _new_client(patience: Patience, scheme: str) -> "httpx2.Client":
     import httpx2
 
-    timeout = httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS)
+    timeout = httpx2.Timeout(patience.read, connect=patience.connect)
     headers = {"User-Agent": f"windlass/{__version__}"}
     # Plain http needs nobody's certificate: a context that trusts none is made at once, and opens nothing to anyone.
     verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if scheme == "http" else True

@@ -98,8 +98,7 @@ class Publisher:
             raise ChecksumMismatch(f"{arrival.partial} has {found.st_size} bytes, not the {file.size} of {file.path}.")
         if place.is_dir() and not place.is_symlink():
             raise StorageUnavailable(f"A folder stands where {place} should be.", hint="Move it away.")
-        # The time of a file that has another name too is not ours to change.
-        mtime_ns = found.st_mtime_ns if found.st_nlink > 1 else _time(found.st_mtime_ns, place)
+        mtime_ns = found.st_mtime_ns if _is_theirs(arrival.partial) else _time(found.st_mtime_ns, place)
         receipt = replace(arrival.receipt, mtime_ns=mtime_ns)
         return _Placed(arrival.partial, file, receipt, place)
 
@@ -120,9 +119,14 @@ def _time(mtime_ns: int, place: Path) -> int:
     return coarse
 
 
+def _is_theirs(path: Path) -> bool:
+    """Whether the file has another name too, or is only linked to: then its time is not ours to change."""
+    return path.is_symlink() or path.stat().st_nlink > 1
+
+
 def _rename(arrival: _Placed) -> Path:
     arrival.partial.replace(arrival.place)
-    if arrival.place.stat().st_nlink == 1:
+    if not _is_theirs(arrival.place):
         os.utime(arrival.place, ns=(arrival.receipt.mtime_ns, arrival.receipt.mtime_ns))
     return arrival.place
 

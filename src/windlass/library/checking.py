@@ -9,7 +9,7 @@ from pathlib import Path
 
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
-from windlass.library.receipts import CHUNK_SIZE, Receipt, Receipts, timestamp
+from windlass.library.receipts import CHUNK_SIZE, Receipts, timestamp
 
 
 class Verdict(StrEnum):
@@ -77,7 +77,9 @@ class Checking:
                 path, receipt.digest.algorithm, on_progress=on_progress, should_stop=should_stop
             )
             if digest != receipt.digest or not _is_unchanged(before, path.stat()):
-                return Checked(shelf_path, before.st_size, Verdict.DAMAGED, _damage(receipt, chunks))
+                return Checked(
+                    shelf_path, before.st_size, Verdict.DAMAGED, damage_of(receipt.size, receipt.chunks, chunks)
+                )
             now = timestamp(self.clock())
             found = replace(receipt, mtime_ns=before.st_mtime_ns, verified_at=now, chunks=chunks)
             if self.keeps:
@@ -128,10 +130,16 @@ def _is_unchanged(before: os.stat_result, after: os.stat_result) -> bool:
     return (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
 
 
-def _damage(receipt: Receipt, chunks: tuple[str, ...]) -> tuple[int, ...]:
-    """The chunks that are not as they were when the file was whole; none where the receipt has none."""
-    count = -(-receipt.size // CHUNK_SIZE)
-    if len(receipt.chunks) != count:
+def damage_of(size: int, was: tuple[str, ...], now: tuple[str, ...]) -> tuple[int, ...]:
+    """The chunks of a file that are not as they were when it was whole; none where nobody has noted how they were.
+
+    Args:
+        size: bytes that it had.
+        was: digests of its chunks then.
+        now: digests of its chunks as they are.
+    """
+    count = -(-size // CHUNK_SIZE)
+    if len(was) != count:
         return ()
-    there = chunks + ("",) * (count - len(chunks))
-    return tuple(number for number in range(count) if there[number] != receipt.chunks[number])
+    there = now + ("",) * (count - len(now))
+    return tuple(number for number in range(count) if there[number] != was[number])

@@ -3,15 +3,16 @@
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from windlass.errors import StorageUnavailable
 from windlass.library.cloning import clone
 from windlass.library.digests import OnProgress, digest_file
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, sync_file, sync_folder
-from windlass.library.imports import Import, Way
+from windlass.library.imports import Import, Way, state_of
 from windlass.library.receipts import Receipt, Receipts, timestamp
+from windlass.manifest import ManifestFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,9 @@ class Importing:
             if os.path.lexists(place):
                 return self._is_same(one, place)
             ready = self._ready(one.source, place, way)
-            digest, chunks = digest_file(ready, "sha256", on_progress=on_progress)
-            found = ready.stat()
-            owner, repo, path = one.shelf_path.split("/", 2)
-            receipt = Receipt(
-                digest, found.st_size, found.st_mtime_ns, "", f"{owner}/{repo}", "", path, self._now(), chunks, True
-            )
+            file, chunks = _file(one, ready, on_progress)
+            receipt = Receipt.of(file, source="", verified_at=timestamp(self.clock()), chunks=chunks)
+            receipt = replace(receipt, mtime_ns=ready.stat().st_mtime_ns, adopted=True)
             self.receipts.write(one.shelf_path, receipt)
             ready.rename(place)
             sync_folder(place.parent)
@@ -56,23 +54,8 @@ class Importing:
         if way == "move" and source.stat().st_dev == place.parent.stat().st_dev and not source.is_symlink():
             return source
         ours = folder_below(self.receipts.models_dir, f"{PRIVATE}/partial") / f"{secrets.token_hex(8)}.over"
-        if way == "symlink":
-            ours.symlink_to(source.absolute())
-        elif way == "hardlink":
-            self._link(source, ours)
-        else:
-            clone(source, ours, hard_links=False)
-            sync_file(ours)
+        give_name(source, ours, way)
         return ours
-
-    def _link(self, source: Path, ours: Path) -> None:
-        try:
-            os.link(os.path.realpath(source), ours)
-        except OSError as error:
-            raise StorageUnavailable(
-                f"{source} cannot have a second name below {self.receipts.models_dir}: {error.strerror}.",
-                hint="On another disk it is copied (--copy), moved (--move) or linked to (--symlink).",
-            ) from error
 
     def _is_same(self, one: Import, place: Path) -> bool:
         """False for what is there already; anything else in its place is refused."""
@@ -80,8 +63,46 @@ class Importing:
             return False
         raise StorageUnavailable(f"Something else stands at {place}.", hint="Move it away, or say another --user-repo.")
 
-    def _now(self) -> str:
-        return timestamp(self.clock())
+
+def give_name(source: Path, ours: Path, way: Way) -> None:
+    """Have `ours`, which must not be there, be or hold what `source` is: as a link, or durably as a copy.
+
+    Raises:
+        StorageUnavailable: it cannot have a second name there.
+        OSError: as the operating system has it.
+    """
+    if way == "symlink":
+        ours.symlink_to(source.absolute())
+    elif way == "hardlink":
+        _link(source, ours)
+    else:
+        clone(source, ours, hard_links=False)
+        sync_file(ours)
+
+
+def _link(source: Path, ours: Path) -> None:
+    try:
+        os.link(os.path.realpath(source), ours)
+    except OSError as error:
+        raise StorageUnavailable(
+            f"{source} cannot have a second name at {ours.parent}: {error.strerror}.",
+            hint="On another disk it is copied (--copy), moved (--move) or linked to (--symlink).",
+        ) from error
+
+
+def _file(one: Import, ready: Path, on_progress: OnProgress | None) -> tuple[ManifestFile, tuple[str, ...]]:
+    """What the file is: what it was known to be, if it still is that, else what it hashes to; and its chunks' digests.
+
+    A file that was moved or linked, and has not changed since it was recognized, is not hashed once more.
+    """
+    known = one.known
+    if known and state_of(ready) == known.state:
+        return known.file, known.chunks
+    digest, chunks = digest_file(ready, known.file.digest.algorithm if known else "sha256", on_progress=on_progress)
+    if known and digest == known.file.digest:
+        return known.file, chunks
+    owner, repo, path = one.shelf_path.split("/", 2)
+    return ManifestFile(f"{owner}/{repo}", "", path, ready.stat().st_size, digest), chunks
 
 
 def _are_equal(first: Path, second: Path) -> bool:

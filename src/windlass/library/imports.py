@@ -13,6 +13,7 @@ from typing import Literal
 
 from windlass.errors import InvalidRequest
 from windlass.library import gguf, safetensors
+from windlass.manifest import ManifestFile
 from windlass.names import is_repository, safe_path
 from windlass.quantization import is_gguf, shard_of
 
@@ -25,10 +26,26 @@ _CACHED = re.compile(r"models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/[^/]
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One file and where it goes: `owner/repo/path` below the models folder."""
+    """One file and where it goes: `owner/repo/path` below the models folder; and what a listing knows it to be."""
 
     source: Path
     shelf_path: str
+    known: "Recognized | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recognized:
+    """A file that a listing has: as what, the digests of its chunks, and its state (`state_of`) when it was hashed."""
+
+    file: ManifestFile
+    chunks: tuple[str, ...]
+    state: tuple[int, ...]
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """By which a file is known to be the same, unchanged: disk, number, size and time. Raises OSError."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def plan_import(source: Path, repository: str | None) -> list[Import]:

@@ -1,0 +1,70 @@
+"""`windlass import` of a folder that `windlass export` has made: its models come in, and no network is needed."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from windlass.cli import collector, exits
+from windlass.cli.importing import print_done, show
+from windlass.cli.options import confirm
+from windlass.cli.verify import teller
+from windlass.errors import InvalidRequest, WindlassError
+from windlass.library.disk import storage_errors
+from windlass.library.exports import Export, find_export
+from windlass.library.imports import Import, Way
+from windlass.library.unpacking import Sources, sources_of
+from windlass.service import Service
+from windlass.settings import Settings
+
+
+def export_at(path: Path, repository: str | None) -> Export | None:
+    """What an exported folder says of itself. Raises InvalidRequest, StorageUnavailable."""
+    with storage_errors(f"reading {path}", path):
+        export = find_export(path)
+    if export and repository:
+        raise InvalidRequest(f"{path} was exported, and says itself where its models go.", param="user_repo")
+    return export
+
+
+def unpack(
+    settings: Settings, console: Console, what: tuple[Path, Export], way: Way | None,
+    *, dry_run: bool, yes: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Import all models of an exported folder; the exit code.
+
+    They are copied unless told otherwise: unlike a download in its folder, an export is for more than one machine.
+    """
+    collector.carry_on()
+    root, export = what
+    way = way or "copy"
+    sources = sources_of(root, export)
+    imports = [Import(root / path, path) for path in export.files]
+    with Service(settings) as service:
+        service.unpacking.refuse_too_much(export, sources, way)
+        show(console, [one for one in imports if one.shelf_path in sources], way, settings)
+        if dry_run:
+            print_done([(one, None) for one in imports], as_json)
+            return exits.DONE
+        if not yes:
+            confirm(f"{way.capitalize()} {len(sources)} files below {settings.models_dir}?")
+        service.places.first.folder.make()
+        done, failed = _bring(service, console, (export, sources), way)
+    print_done([(one, done.get(one.shelf_path)) for one in imports], as_json)
+    return exits.FAILED if failed else exits.DONE
+
+
+def _bring(service: Service, console: Console, what: tuple[Export, Sources], way: Way) -> tuple[dict[str, bool], int]:
+    """Whether each file is new here, those left out that did not come in; and how many models did not."""
+    export, sources = what
+    done: dict[str, bool] = {}
+    failed = 0
+    for packed in export.models:
+        try:
+            brought = service.unpacking.bring_in(packed, export, sources, way, teller(console))
+        except WindlassError as error:
+            console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+            failed += 1
+            continue
+        # A file that two models share came with the first of them.
+        done |= {path: fresh or done.get(path, False) for path, fresh in brought.items()}
+    return done, failed
