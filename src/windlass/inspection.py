@@ -292,16 +292,20 @@ def _audit_leftover(one: Leftover, needed: Collection[str] | None, now: float) -
     """What is wrong with what stands among the partials; `needed` are those of use, None where that is not known."""
     sight, settled = (one.inodes, one.changed_at), one.changed_at < now - SETTLED
     tell = partial(Finding, where=str(one.path), fix=REMOVE, frees=one.frees, sight=sight)
-    if not one.is_part and not one.is_over:
-        # Of no use to anybody. But whoever takes a damaged file apart writes the ledger first, and holds no lock yet.
-        if settled:
-            yield tell(Kind.PARTIAL_WITHOUT_BYTES, message="this tells of a partial that is gone")
-    elif needed is None or one.name in needed:
+    if needed is None or one.name in needed:
         return
-    elif one.is_over and settled:
-        yield tell(Kind.PARTIAL_UNWANTED, message=f"bringing this over was broken off; it takes {one.frees:,} bytes")
-    elif one.is_part and not one.is_held():
-        yield tell(Kind.PARTIAL_UNWANTED, message=f"no open job wants this partial, which takes {one.frees:,} bytes")
+    if one.is_part:
+        if not one.is_held():
+            told = f"no open job wants this partial, which takes {one.frees:,} bytes"
+            yield tell(Kind.PARTIAL_UNWANTED, message=told)
+    elif settled:
+        # The others have no lock. Whoever imports holds none, and whoever takes a damaged file apart writes the ledger
+        # before there is a part.
+        if one.is_over:
+            told = f"bringing this over was broken off; it takes {one.frees:,} bytes"
+            yield tell(Kind.PARTIAL_UNWANTED, message=told)
+        else:
+            yield tell(Kind.PARTIAL_WITHOUT_BYTES, message="this tells of a partial that is gone")
 
 
 def _partials(shelf: Shelf) -> Path:

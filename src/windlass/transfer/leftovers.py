@@ -4,6 +4,7 @@ Whether a partial is still wanted is not known here: that is for those to say wh
 """
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -116,6 +117,6 @@ def _told_apart(path: Path, files: dict[str, os.stat_result]) -> Iterator[Leftov
 
 def _leftover(path: Path, files: Collection[os.stat_result]) -> Leftover:
     # By blocks and not by size: a partial has its full size from the start, and holes where nothing has come.
-    blocks = sum(found.st_blocks for found in files if found.st_nlink == 1)
+    blocks = sum(found.st_blocks for found in files if found.st_nlink == 1 and stat.S_ISREG(found.st_mode))
     changed_at = max(found.st_ctime for found in files)
     return Leftover(path, blocks * _BLOCK, changed_at, frozenset(found.st_ino for found in files))
