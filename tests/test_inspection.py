@@ -220,7 +220,7 @@ def test_what_a_writer_has_is_nobodys_leftover(desk: Desk) -> None:
     path = desk.begin(0)
     partial = open_partial(desk.partials, path.stem, "x", MIB + 4)
     assert partial
-    assert desk.check(fix=True) == []
+    assert desk.check() == desk.check(fix=True) == []
     partial.close()
     assert [kind for kind, _ in desk.found()] == [Kind.PARTIAL_UNWANTED]
 
@@ -442,6 +442,16 @@ def test_what_begins_or_ends_meanwhile_looks_fine(
         meddle(desk)  # else it is abandoned in both looks, and rightly told of
     assert desk.check(fix=True) == []
     assert desk.check() == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_begins_meanwhile_looks_fine_to_one_look_already(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The disk is looked at before the jobs are asked for: the second look is for those that end."""
+    desk.service.store.counts()
+    ask_for_wants(desk, monkeypatch, 1, moment, begin_one)
+    assert desk.inspection._look() == {}
 
 
 def ask_for_wants(desk: Desk, monkeypatch: pytest.MonkeyPatch, number: int, moment: str, meddle: Meddle) -> None:

@@ -7,12 +7,12 @@ What is asked in which order:
     the processes   of jobs that are said to run
 
 A job is in the store before it has anything on the disk. So of all that the look at the disk saw, what a job had begun
-by then is wanted by a job that the later look at the store shows. The other way round, a job that begins between the
-two would have partials that nobody wants.
+by then is wanted by a job that the later look at the store shows: one that begins meanwhile looks fine at once. The
+other way round it would have partials that nobody wants.
 
-What remains is a job that *ended* between the two, or a process: its files had other names on the disk a moment ago.
+What remains is a job, or a process, that *ended* between the two: on the disk its files had other names a moment ago.
 But they had their last names before its end was noted. So there are two looks, and only what both of them see is found
-wrong: in the second the disk is as it was left. A model that is imported or removed by hand, of which no job knows,
+wrong: the second one sees the disk as it was left. A model that is imported or removed by hand, of which no job knows,
 looks odd for a moment too, and hardly to both.
 
 Whoever mends asks once more what is wanted, and looks again at the thing itself.
