@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import shutil
 import tempfile
 import time
@@ -167,10 +168,12 @@ def test_where_nothing_was_made_nothing_is(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_database_is_looked_at_without_one(desk: Desk) -> None:
-    """What stands there is wanted by nobody, and no database is made to find that out."""
-    desk.begin(0)
-    assert [kind for kind, _ in desk.found()] == [Kind.PARTIAL_UNWANTED]
-    assert [outcome.fixed for outcome in desk.check(fix=True)] == [True]
+    """No database is made to find out that nobody wants what stands there. It may be of another home: it stays."""
+    path = desk.begin(0)
+    [outcome] = desk.check(fix=True)
+    assert (outcome.finding.kind, outcome.fixed) == (Kind.PARTIAL_UNWANTED, False)
+    assert "no other WINDLASS_HOME" in outcome.advice
+    assert path.exists()
     assert not desk.settings.home.exists()
 
 
@@ -217,6 +220,7 @@ def test_a_partial_that_nobody_wants(desk: Desk) -> None:
 
 def test_what_a_writer_has_is_nobodys_leftover(desk: Desk) -> None:
     """Though no job wants it: another home may have that."""
+    desk.service.store.counts()
     path = desk.begin(0)
     partial = open_partial(desk.partials, path.stem, "x", MIB + 4)
     assert partial
@@ -228,6 +232,7 @@ def test_what_a_writer_has_is_nobodys_leftover(desk: Desk) -> None:
 def test_what_lies_there_alone_goes_when_it_is_old(tmp_path: Path) -> None:
     """A ledger, a seal, what was brought over: within the hour somebody may be at it, who holds no lock."""
     young = Desk(tmp_path, age=0)
+    young.service.store.counts()
     path = young.begin(0)
     path.unlink()
     path.with_name("0123456789abcdef.over").write_bytes(b"x")
@@ -365,6 +370,7 @@ def test_of_a_model_that_lost_a_file_the_rest_of_it_is_kept(desk: Desk) -> None:
 
 def test_a_fix_that_the_disk_refuses(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says why, and is not mended."""
+    desk.service.store.counts()
 
     def refuse(*_: object) -> None:
         raise StorageUnavailable("The disk refuses.", hint="Look at it.")
@@ -706,3 +712,9 @@ def test_whatever_has_happened_a_fix_leaves_only_what_has_none(
         left = desk.check(fix=True)
         assert [outcome.finding for outcome in left] == [o.finding for o in outcomes if not o.finding.fix]
         assert all(outcome.finding.hint for outcome in left)
+
+
+def test_each_kind_is_on_its_page() -> None:
+    """And no other is."""
+    page = (Path(__file__).parents[1] / "docs" / "check.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(Kind)

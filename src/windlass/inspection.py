@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from windlass.presence import Presence
     from windlass.runner import Runner
 
+_WHOSE = "There is no database of jobs here: where no other WINDLASS_HOME uses this folder, delete it."
 _ENTRY = ("model.yaml", "manifest.json")
 
 Work = Callable[[], bool]
@@ -138,6 +139,10 @@ class Records:
         self._store: Store | None = None
         self._last = -1, Wants()
 
+    def are_there(self) -> bool:
+        """Whether there is a database by now."""
+        return self._store is not None or self._there()
+
     def wants(self) -> Wants:
         """What open jobs want in this moment.
 
@@ -164,7 +169,7 @@ class Records:
         return True
 
     def _opened(self) -> "Store | None":
-        if self._store is None and self._there():
+        if self._store is None and self.are_there():
             self._store = self._open_store()
         return self._store
 
@@ -173,25 +178,22 @@ class Inspection:
     """Finds what is wrong, and mends what is safe to mend.
 
     Args:
-        shelves: the models folders.
+        shelves: the models folders, each with what raises StorageFailure where it was there once and is gone.
         catalog_dir: below which catalog models stand.
         records: the jobs.
-        look_for_folders: raises StorageFailure where a models folder was there once and is gone.
         clock: Unix time, by the kernel's clock.
     """
 
     def __init__(
         self,
-        shelves: Sequence[Shelf],
+        shelves: Sequence[tuple[Shelf, Callable[[], None]]],
         catalog_dir: Path,
         records: Records,
-        look_for_folders: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._shelves = shelves
         self._catalog_dir = catalog_dir
         self._records = records
-        self._look_for_folders = look_for_folders
         self._clock = clock
 
     def check(self, *, fix: bool) -> list[Outcome]:
@@ -206,7 +208,7 @@ class Inspection:
         return {finding: work for finding, work in second.items() if finding in first}
 
     def _look(self) -> Findings:
-        seen = [(shelf, look(shelf), leftovers.look(_partials(shelf))) for shelf in self._shelves]
+        seen = [(shelf, look(shelf), leftovers.look(_partials(shelf))) for shelf, _ in self._shelves]
         entries = list(_broken_entries(self._catalog_dir))
         found: Findings = {}
         try:
@@ -216,21 +218,11 @@ class Inspection:
             wants = None
             unusable = Finding(Kind.DATABASE_UNUSABLE, self._records.name, error.message, hint=error.hint or "")
             found[unusable] = None
-        found.update(self._look_for_shelves())
+        found.update((gone, None) for shelf, expect in self._shelves if (gone := _gone(shelf, expect)))
         for shelf, sight, left in seen:
             found.update(self._of_shelf(shelf, sight, left, wants))
         found.update({finding: None for name, finding in entries if not wants or name not in wants.entries})
         return found
-
-    def _look_for_shelves(self) -> Findings:
-        try:
-            self._look_for_folders()
-        except StorageFailure as error:
-            gone = Finding(
-                Kind.MODELS_FOLDER_GONE, str(self._shelves[0].models_dir), error.message, hint=error.hint or ""
-            )
-            return {gone: None}
-        return {}
 
     def _of_shelf(self, shelf: Shelf, sight: Sight, left: list[Leftover], wants: Wants | None) -> Findings:
         names = {one.name for one in left}
@@ -241,7 +233,10 @@ class Inspection:
         needed = None if wants is None else wants.partials.union(*mending.values())
         for one in left:
             for finding in _audit_leftover(one, needed, self._clock()):
-                found[finding] = partial(self._clear, one)
+                if self._records.are_there():
+                    found[finding] = partial(self._clear, one)
+                else:  # whoever made it keeps his jobs somewhere else
+                    found[replace(finding, fix=None, hint=_WHOSE)] = None
         return found
 
     def _work(self, finding: Finding, shelf: Shelf) -> Work | None:
@@ -274,6 +269,15 @@ def _mended(finding: Finding, work: Work) -> Outcome | None:
         return Outcome(finding, fixed=True) if work() else None
     except WindlassError as error:
         return Outcome(finding, refusal=str(error))
+
+
+def _gone(shelf: Shelf, expect: Callable[[], None]) -> Finding | None:
+    """A models folder that was there once."""
+    try:
+        expect()
+    except StorageFailure as error:
+        return Finding(Kind.MODELS_FOLDER_GONE, str(shelf.models_dir), error.message, hint=error.hint or "")
+    return None
 
 
 def _abandoned(job: "Job") -> Finding:

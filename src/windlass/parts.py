@@ -110,7 +110,7 @@ class Parts:
             name=str(file_of(url) or "the database"),
         )
         catalog_dir = self.settings.lmstudio_home / "hub" / "models"
-        return Inspection([self.shelf], catalog_dir, records, self.folder.look, self._clock)
+        return Inspection([(self.shelf, self.folder.look)], catalog_dir, records, self._clock)
 
     def _store_as_it_is(self) -> "Store":
         """The jobs, for those who only look: what cannot be read stays where it is."""
