@@ -2,7 +2,7 @@
 
     masking
     errors                                                     known to all
-    codes settings manifest quantization ratelimit presence
+    codes settings manifest quantization ratelimit presence findings
     callers fit limits logs tokens                             values, and small parts that know no room
     names listening
     hub   transfer   library   jobs                            neighbours that never import one another
@@ -12,7 +12,7 @@
     runner views
     plan rules events records webhooks
     admission news sources supplies
-    keeping
+    keeping inspection
     parts
     service
     api   client   share                                       faces that never import one another
@@ -44,6 +44,7 @@ LAYERS = (
     {"errors"},
     {
         "codes",
+        "findings",
         "settings",
         "manifest",
         "quantization",
@@ -63,7 +64,7 @@ LAYERS = (
     {"runner", "views"},
     {"plan", "rules", "events", "records", "webhooks"},
     {"admission", "news", "sources", "supplies"},
-    {"keeping"},
+    {"keeping", "inspection"},
     {"parts"},
     {"service"},
     {"api", "client", "share"},
@@ -88,7 +89,7 @@ NARROW = {
     "names": {"errors", "settings"},
     "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
-    "library": {"errors", "manifest", "names", "quantization"},
+    "library": {"errors", "findings", "manifest", "names", "quantization"},
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
@@ -114,6 +115,17 @@ NARROW = {
         "library",
         "manifest",
         "transfer.ledger",
+    },
+    "inspection": {
+        "errors",
+        "findings",
+        "presence",
+        "pull",
+        "runner",
+        "jobs",
+        "library",
+        "transfer.leftovers",
+        "hub.model_yaml",
     },
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from windlass.admission import Admission
 from windlass.folder import ModelsFolder
-from windlass.jobs.database import has_database
+from windlass.jobs.database import file_of, has_database
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.importing import Importing
 from windlass.library.shelf import Shelf
@@ -27,6 +27,7 @@ from windlass.supplies import Supplies
 from windlass.tokens import Tokens
 
 if TYPE_CHECKING:
+    from windlass.inspection import Inspection
     from windlass.jobs.store import Store
     from windlass.keeping import Keeping
     from windlass.runner import Runner
@@ -95,6 +96,29 @@ class Parts:
 
         has_jobs = partial(has_database, self.settings.database_url)
         return Keeping(self.places, lambda: self.admission, has_jobs, self._clock)
+
+    @cached_property
+    def inspection(self) -> "Inspection":
+        """What finds out whether records and disk agree."""
+        from windlass.inspection import Inspection, Records
+
+        url = self.settings.database_url
+        records = Records(
+            there=partial(has_database, url),
+            open_store=self._store_as_it_is,
+            presence=lambda: self.presence,
+            runner=lambda: self.runner,
+            name=str(file_of(url) or "the database"),
+        )
+        catalog_dir = self.settings.lmstudio_home / "hub" / "models"
+        folders = [(place.shelf, place.folder.check) for place in self.places]
+        return Inspection(folders, catalog_dir, records, self._clock)
+
+    def _store_as_it_is(self) -> "Store":
+        """The jobs, for those who only look: what cannot be read stays where it is."""
+        from windlass.jobs.store import Store
+
+        return self._opened.enter_context(Store(self.settings.database_url, self._clock))
 
     @cached_property
     def importing(self) -> Importing:

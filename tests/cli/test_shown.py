@@ -203,7 +203,7 @@ def test_commands_without_a_server_end_as_the_contract_says(
 
 def test_commands_that_only_look_make_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No database, no folder."""
-    for arguments in (["ls"], ["config"], ["path", "a/b"]):
+    for arguments in (["ls"], ["config"], ["path", "a/b"], ["check"], ["check", "--fix"]):
         run(monkeypatch, *arguments)
     assert list(tmp_path.iterdir()) == []
 

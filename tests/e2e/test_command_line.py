@@ -19,7 +19,10 @@ from standin import ALWAYS, Hub, faults
 
 T = TypeVar("T")
 
-VERBS = ("serve", "get", "ls", "ps", "path", "export", "import", "pause", "resume", "cancel", "hub", "demo", "config")
+VERBS = (
+    *("serve", "get", "ls", "ps", "path", "check", "export", "import", "pause", "resume", "cancel", "hub", "demo"),
+    "config",
+)
 
 
 def test_get_without_a_server(acme: Hub, home: Home) -> None:

@@ -90,6 +90,21 @@ def verify(
         raise typer.Exit(code)
 
 
+def check(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what is safe to mend.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hold jobs, receipts, partials and disk against each other, and say what does not agree. Hashes nothing.
+
+    Example: windlass check --fix
+    """
+    from windlass.cli.check import check as run
+
+    code = run(settings(), fix=fix, as_json=as_json)
+    if code != exits.DONE:
+        raise typer.Exit(code)
+
+
 def import_(
     path: Annotated[Path | None, typer.Argument(help="A GGUF file, a folder of a model, or an export.")] = None,
     user_repo: Annotated[str | None, typer.Option("--user-repo", help="Where it goes: owner/name.")] = None,
@@ -145,4 +160,12 @@ def export(
         raise typer.Exit(code)
 
 
-VERBS: dict[str, Any] = {"ls": ls, "path": path, "rm": rm, "verify": verify, "import": import_, "export": export}
+VERBS: dict[str, Any] = {
+    "ls": ls,
+    "path": path,
+    "rm": rm,
+    "verify": verify,
+    "check": check,
+    "import": import_,
+    "export": export,
+}

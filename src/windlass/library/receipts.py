@@ -6,12 +6,13 @@ that cannot be read counts as none: the file is then hashed again, which is slow
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from windlass.library.disk import PRIVATE, folder_below, write_atomically, write_soon
 from windlass.manifest import Digest, Manifest, ManifestFile
@@ -182,6 +183,32 @@ def _is_sound(manifest: Manifest) -> bool:
     texts += [text for file in manifest.files for text in (file.repo, file.path, file.role)]
     sizes = [file.size for file in manifest.files]
     return all(isinstance(text, str) for text in texts) and all(isinstance(size, int) for size in sizes) and bool(sizes)
+
+
+class Trouble(NamedTuple):
+    """Why a receipt counts as none, in words that follow a colon, and whether it always will."""
+
+    reason: str
+    for_good: bool
+
+
+def trouble_with(path: Path) -> Trouble | None:
+    """Why a receipt counts as none that does; None for one that is gone by now.
+
+    What a newer Windlass wrote, or a disk will not give out now, may well be read again another day.
+    """
+    try:
+        raw = json.loads(path.read_bytes()) if path.stat().st_size <= _LARGEST else None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Trouble(f"the receipt cannot be read: {os.strerror(error.errno or 0)}", False)
+    except (ValueError, RecursionError):
+        raw = None
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > VERSION:
+        return Trouble("the receipt is of a newer Windlass", False)
+    return Trouble("the receipt is damaged", True)
 
 
 def slug(key: str) -> str:
