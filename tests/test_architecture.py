@@ -4,14 +4,14 @@
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence
     callers fit limits logs tokens                             values, and small parts that know no room
-    names listening
+    names listening update
     hub   transfer   library   jobs                            neighbours that never import one another
     pull
     running space
     runner views
     plan folder rules events records webhooks
-    admission news sources supplies
-    keeping
+    admission lookout news sources supplies
+    keeping updating
     parts
     service
     api   web   client   share                                 faces that never import one another
@@ -54,14 +54,14 @@ LAYERS = (
         "logs",
         "tokens",
     },
-    {"names", "listening"},
+    {"names", "listening", "update"},
     {"hub", "transfer", "library", "jobs"},
     {"pull"},
     {"running", "space"},
     {"runner", "views"},
     {"plan", "folder", "rules", "events", "records", "webhooks"},
-    {"admission", "news", "sources", "supplies"},
-    {"keeping"},
+    {"admission", "lookout", "news", "sources", "supplies"},
+    {"keeping", "updating"},
     {"parts"},
     {"service"},
     {"api", "web", "client", "share"},
@@ -102,6 +102,9 @@ NARROW = {
     "sources": {"fit", "hub", "settings"},
     "supplies": {"folder", "hub.huggingface", "library", "pull", "settings", "transfer"},
     "keeping": {"errors", "admission", "pull", "jobs.job", "library", "manifest", "transfer.ledger"},
+    "update": {"manifest"},
+    "lookout": {"errors", "manifest", "update"},
+    "updating": {"errors", "admission", "hub.again", "library", "lookout", "manifest", "update"},
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},
@@ -120,6 +123,7 @@ NARROW = {
         "tokens",
         "transfer.source",
         "keeping",
+        "update",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

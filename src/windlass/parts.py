@@ -26,8 +26,11 @@ from windlass.tokens import Tokens
 if TYPE_CHECKING:
     from windlass.jobs.store import Store
     from windlass.keeping import Keeping
+    from windlass.lookout import Lookout
+    from windlass.manifest import Manifest
     from windlass.runner import Runner
     from windlass.space import Reserve
+    from windlass.updating import Updating
 
 
 class Parts:
@@ -94,6 +97,26 @@ class Parts:
 
         has_jobs = partial(has_database, self.settings.database_url)
         return Keeping(self.shelf, lambda: self.admission, has_jobs, self._clock)
+
+    @cached_property
+    def lookout(self) -> "Lookout":
+        """What asks whether there is something newer."""
+        from windlass.lookout import Lookout
+
+        return Lookout(self._newest)
+
+    def _newest(self, manifest: "Manifest") -> "Manifest":
+        from windlass.hub.again import newest
+
+        return newest(manifest, self.sources.resolver)
+
+    @cached_property
+    def updating(self) -> "Updating":
+        """What brings models up to date."""
+        from windlass.updating import Updating
+
+        has_jobs = partial(has_database, self.settings.database_url)
+        return Updating(self.shelf, self.lookout, lambda: self.admission, has_jobs)
 
     @cached_property
     def importing(self) -> Importing:

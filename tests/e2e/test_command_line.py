@@ -19,7 +19,7 @@ from standin import ALWAYS, Hub, faults
 
 T = TypeVar("T")
 
-VERBS = ("serve", "get", "ls", "ps", "path", "pause", "resume", "cancel", "hub", "demo", "config")
+VERBS = ("serve", "get", "ls", "ps", "path", "pause", "resume", "cancel", "hub", "demo", "config", "update")
 
 
 def test_get_without_a_server(acme: Hub, home: Home) -> None:

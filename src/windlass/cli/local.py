@@ -34,9 +34,11 @@ class Local:
     def __exit__(self, *_: object) -> None:
         self.service.close()
 
-    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+    def download(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, *, anew: bool = False
+    ) -> Job:
         """Start a download; its job with its files."""
-        view, already = self.service.download(model, quantization, cast("Format | None", prefer))
+        view, already = self.service.download(model, quantization, cast("Format | None", prefer), anew=anew)
         if already:
             return {**job_detail(view), "status": "already_downloaded"}
         return self._run(view)

@@ -18,9 +18,11 @@ class Remote(Client):
         """The server's address."""
         return self.url
 
-    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> Job:
+    def download(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, *, anew: bool = False
+    ) -> Job:
         """Start a download; its job with its files."""
-        started = super().download(model, quantization, prefer)
+        started = super().download(model, quantization, prefer, anew=anew)
         return {**self.job(started["job_id"]), "status": started["status"]}
 
     def wait(self, seconds: float) -> None:

@@ -41,9 +41,15 @@ class Client:
         except ServerFailure:
             return False
 
-    def download(self, model: str, quantization: str | None = None, prefer: str | None = None) -> dict[str, Any]:
-        """Start a download; the job, as the contract has it. Raises ServerFailure."""
-        return self.ask("POST", "/api/v1/models/download", json=_wish(model, quantization, prefer))
+    def download(
+        self, model: str, quantization: str | None = None, prefer: str | None = None, *, anew: bool = False
+    ) -> dict[str, Any]:
+        """Start a download; the job, as the contract has it. Raises ServerFailure.
+
+        With `anew` the server goes by nothing that hub and catalog have told it before.
+        """
+        headers = {"Cache-Control": "no-cache"} if anew else {}
+        return self.ask("POST", "/api/v1/models/download", json=_wish(model, quantization, prefer), headers=headers)
 
     def plan(self, model: str, quantization: str | None = None, prefer: str | None = None) -> dict[str, Any]:
         """What a download would do. Raises ServerFailure."""
