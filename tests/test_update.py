@@ -84,6 +84,8 @@ def test_a_changed_model_yaml_is_an_update() -> None:
     """With no bytes to fetch; the catalog's manifest alone is none, as it may be made up."""
     then = manifest_of(catalog=entry())
     assert compare(then, replace(then, catalog=replace(entry(), manifest_json="{}"))) is None
+    commented = "# Another comment\n\n" + "\n".join(f"{line} " for line in entry().model_yaml.splitlines()[1:])
+    assert compare(then, replace(then, catalog=replace(entry(), model_yaml=commented))) is None
     update = compare(then, replace(then, catalog=replace(entry(), model_yaml="model: qwen/qwen3-8b\n")))
     assert update is not None
     body = update_body(update)

@@ -95,8 +95,10 @@ def _content(manifest: Manifest) -> frozenset[tuple[str, Any]]:
     return frozenset((file.path, file.digest) for file in manifest.files)
 
 
-def _model_yaml(manifest: Manifest) -> str | None:
-    return manifest.catalog.model_yaml if manifest.catalog else None
+def _model_yaml(manifest: Manifest) -> list[str]:
+    """The lines that say something: the catalog's ways to its text differ in the comment at its head and in blanks."""
+    lines = manifest.catalog.model_yaml.splitlines() if manifest.catalog else []
+    return [line.rstrip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
 def _differs(file: ManifestFile, before: dict[str, ManifestFile]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from windlass.admission import Admission
-from windlass.errors import ModelInUse, NotRepairable
+from windlass.errors import ModelInUse, ModelNotFound, NotRepairable, QuantizationNotFound
 from windlass.hub.again import is_fixed
 from windlass.library.facts import Model
 from windlass.library.leftovers import Leftovers
@@ -75,15 +75,16 @@ class Updating:
         """The manifests of models that must be brought up to date along with this one: they share what it changes.
 
         Raises:
-            ModelInUse: one of them was asked for at a fixed commit, so it would not be whole any more, ever.
+            ModelInUse: one of them cannot be, so it would not be whole any more.
+            WindlassError: whether it can be is not to be found out now.
         """
         found = sharers(update, (receipt.manifest for receipt in self._shelf.receipts.models()))
-        for manifest in filter(is_fixed, found):
-            raise ModelInUse(
-                f"{manifest.id} was asked for at a fixed commit ({manifest.subset}), and needs files of "
-                f"{update.then.id} as they are.",
-                hint="Remove that one first with `windlass rm`, or leave both as they are.",
-            )
+        for manifest in found:
+            if reason := self._why_it_stays(manifest):
+                raise ModelInUse(
+                    f"{_label(manifest)} needs files of {_label(update.then)} as they are: {reason}",
+                    hint="Leave both as they are, or remove that one first with `windlass rm`.",
+                )
         return found
 
     def begin(self, update: Update) -> None:
@@ -100,6 +101,16 @@ class Updating:
         active = self._admission().active() if self._has_jobs() else []
         return self._leftovers.tidy({file.shelf_path for job in active for file in job.manifest.files})
 
+    def _why_it_stays(self, manifest: Manifest) -> str | None:
+        """Why a model cannot be brought up to date, None where it can."""
+        if is_fixed(manifest):
+            return f"it was asked for at a fixed commit ({manifest.subset})."
+        try:
+            self.look(manifest)
+        except (ModelNotFound, QuantizationNotFound) as error:
+            return error.message
+        return None
+
     def _is_overtaken(self, model: Model) -> bool:
         """Whether all files of one of the model's manifests stand here as they were verified, be it as another one."""
         return any(
@@ -113,3 +124,7 @@ class Updating:
         except OSError:
             return False
         return receipt is not None and receipt.agrees(found.st_size, found.st_mtime_ns)
+
+
+def _label(manifest: Manifest) -> str:
+    return f"{manifest.id}@{manifest.quantization}" if manifest.quantization else manifest.id
