@@ -104,7 +104,7 @@ NARROW = {
     "keeping": {"errors", "admission", "pull", "jobs.job", "library", "manifest", "transfer.ledger"},
     "update": {"manifest"},
     "lookout": {"errors", "manifest", "update"},
-    "updating": {"errors", "admission", "hub.again", "library", "lookout", "manifest", "update"},
+    "updating": {"errors", "admission", "hub.again", "jobs.job", "library", "lookout", "manifest", "update"},
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "pull", "jobs", "library"},

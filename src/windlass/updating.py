@@ -10,6 +10,7 @@ from functools import cached_property
 from windlass.admission import Admission
 from windlass.errors import ModelInUse, ModelNotFound, NotRepairable, QuantizationNotFound
 from windlass.hub.again import is_fixed
+from windlass.jobs.job import Job
 from windlass.library.facts import Model
 from windlass.library.leftovers import Leftovers
 from windlass.library.removal import Removal
@@ -75,9 +76,13 @@ class Updating:
         """The manifests of models that must be brought up to date along with this one: they share what it changes.
 
         Raises:
-            ModelInUse: one of them cannot be, so it would not be whole any more.
+            ModelInUse: one of them cannot be, so it would not be whole any more; or a job brings one in just now.
             WindlassError: whether it can be is not to be found out now.
         """
+        for job in self._active():
+            if sharers(update, [job.manifest]):
+                label = _label(update.then)
+                raise ModelInUse(f"Job {job.id} is at work on files of {label}.", hint="Pause or cancel it first.")
         found = sharers(update, (receipt.manifest for receipt in self._shelf.receipts.models()))
         for manifest in found:
             if reason := self._why_it_stays(manifest):
@@ -98,8 +103,10 @@ class Updating:
 
     def tidy(self) -> Iterator[Removal]:
         """Remove what updates have left behind, those of the past too; see `Leftovers.tidy`. Raises StorageFailure."""
-        active = self._admission().active() if self._has_jobs() else []
-        return self._leftovers.tidy({file.shelf_path for job in active for file in job.manifest.files})
+        return self._leftovers.tidy({file.shelf_path for job in self._active() for file in job.manifest.files})
+
+    def _active(self) -> list[Job]:
+        return self._admission().active() if self._has_jobs() else []
 
     def _why_it_stays(self, manifest: Manifest) -> str | None:
         """Why a model cannot be brought up to date, None where it can."""

@@ -57,6 +57,14 @@ def place(request: pytest.FixtureRequest, home: Home) -> Iterator[Place]:
         yield Place(home, server)
 
 
+@pytest.fixture
+def two(acme: Hub) -> str:
+    """Two quantizations that share a projector."""
+    weights = {"Two-Q4_K_M.gguf": gguf(MIB, 1), "Two-Q8_0.gguf": gguf(MIB, 2)}
+    acme.add("acme/Two-GGUF", {**weights, "mmproj-Two-F16.gguf": gguf(MIB, 3)})
+    return "acme/Two-GGUF"
+
+
 def whole(home: Home, hub: Hub, repo: str) -> None:
     """Each file of the repository's folder is the one of its last commit."""
     files = hub.repositories[repo.lower()]
@@ -117,32 +125,28 @@ def test_a_changed_text_of_the_catalog_is_an_update(acme: Hub, place: Place) -> 
     assert place.outdated() == {}
 
 
-def test_files_that_are_no_part_of_it_any_more_go(acme: Hub, place: Place) -> None:
+def test_files_that_are_no_part_of_it_any_more_go(acme: Hub, two: str, place: Place) -> None:
     """Afterwards, but for those that another model needs; new ones come."""
-    acme.add("acme/Two-GGUF", {"Two-Q4_K_M.gguf": gguf(MIB, 1), "Two-Q8_0.gguf": gguf(MIB, 2),
-                               "mmproj-Two-F16.gguf": gguf(MIB, 3)})  # fmt: skip
-    place.run("get", "acme/Two-GGUF@Q4_K_M")
+    place.run("get", f"{two}@Q4_K_M")
     place.run("get", "acme/Rope-8B-MLX-4bit")
     renamed = {"Two-renamed-Q4_K_M.gguf": gguf(MIB, 4), "mmproj-Two-BF16.gguf": gguf(MIB, 5)}
-    push(acme, "acme/Two-GGUF", renamed, without=("Two-Q4_K_M.gguf", "mmproj-Two-F16.gguf"))
+    push(acme, two, renamed, without=("Two-Q4_K_M.gguf", "mmproj-Two-F16.gguf"))
     push(acme, "acme/Rope-8B-MLX-4bit", {"tokenizer_config.json": b"{}"}, without=("tokenizer.json",))
     rows = {row["key"]: row for row in place.update("--all")}
-    assert set(rows["two"]["removed"]) == {"acme/Two-GGUF/Two-Q4_K_M.gguf", "acme/Two-GGUF/mmproj-Two-F16.gguf"}
+    assert set(rows["two"]["removed"]) == {f"{two}/Two-Q4_K_M.gguf", f"{two}/mmproj-Two-F16.gguf"}
     assert rows["rope-8b-mlx-4bit"]["removed"] == ["acme/Rope-8B-MLX-4bit/tokenizer.json"]
     names = {name.rpartition("/")[2] for name in place.home.visible()}
     assert names == {*renamed, "config.json", "tokenizer_config.json", "model.safetensors"}
-    for repo in ("acme/Two-GGUF", "acme/Rope-8B-MLX-4bit"):
+    for repo in (two, "acme/Rope-8B-MLX-4bit"):
         whole(place.home, acme, repo)
     assert len(json.loads(place.run("ls", "--json").stdout)) == 2
 
 
-def test_models_that_share_a_file_are_updated_together(acme: Hub, place: Place) -> None:
+def test_models_that_share_a_file_are_updated_together(acme: Hub, two: str, place: Place) -> None:
     """Were only one, the other would not be whole any more; the projector is fetched once."""
-    acme.add("acme/Two-GGUF", {"Two-Q4_K_M.gguf": gguf(MIB, 1), "Two-Q8_0.gguf": gguf(MIB, 2),
-                               "mmproj-Two-F16.gguf": gguf(MIB, 3)})  # fmt: skip
     for quantization in ("Q4_K_M", "Q8_0"):
-        place.run("get", f"acme/Two-GGUF@{quantization}")
-    push(acme, "acme/Two-GGUF", {"mmproj-Two-F16.gguf": gguf(MIB // 2, 6)})
+        place.run("get", f"{two}@{quantization}")
+    push(acme, two, {"mmproj-Two-F16.gguf": gguf(MIB // 2, 6)})
     sent = acme.sent("mmproj-Two-F16.gguf")
     [row] = place.update("two@q8_0")
     assert row["status"] == "updated"
@@ -150,7 +154,7 @@ def test_models_that_share_a_file_are_updated_together(acme: Hub, place: Place) 
     listed = {row["key"] for row in json.loads(place.run("ls", "--json").stdout)}
     assert len(listed) == 2
     assert place.outdated() == {}
-    whole(place.home, acme, "acme/Two-GGUF")
+    whole(place.home, acme, two)
 
 
 def test_one_by_two_names_is_one_model(acme: Hub, place: Place) -> None:
@@ -180,16 +184,14 @@ def test_one_at_a_commit_stays_and_one_of_a_branch_moves(acme: Hub, home: Home) 
     assert [row["status"] for row in place.update("rope-8b")] == ["updated"]
 
 
-def test_a_model_at_a_commit_is_not_harmed_by_another(acme: Hub, home: Home) -> None:
+def test_a_model_at_a_commit_is_not_harmed_by_another(acme: Hub, two: str, home: Home) -> None:
     """The two want different files under one name: refused, with both as they were."""
     place = Place(home, None)
-    acme.add("acme/Two-GGUF", {"Two-Q4_K_M.gguf": gguf(MIB, 1), "Two-Q8_0.gguf": gguf(MIB, 2),
-                               "mmproj-Two-F16.gguf": gguf(MIB, 3)})  # fmt: skip
     commit = acme.repositories["acme/two-gguf"].refs["main"]
     place.run("get", f"{acme.url}/acme/Two-GGUF/tree/{commit}@Q8_0")
-    place.run("get", "acme/Two-GGUF@Q4_K_M")
+    place.run("get", f"{two}@Q4_K_M")
     before = home.files()
-    push(acme, "acme/Two-GGUF", {"mmproj-Two-F16.gguf": gguf(MIB, 6)})
+    push(acme, two, {"mmproj-Two-F16.gguf": gguf(MIB, 6)})
     [row] = place.update("two@q4_k_m", code=1)
     assert (row["status"], row["error_code"]) == ("failed", "model_in_use")
     assert commit in row["error_message"]
@@ -218,7 +220,77 @@ def real_gguf() -> bytes:
     return head + bytes(-len(head) % 32) + bytes(32)
 
 
+def test_a_model_that_another_download_has_overtaken_is_found(acme: Hub, two: str, place: Place) -> None:
+    """A new projector came with the other quantization, so this one is not whole: told of, and mended."""
+    for quantization in ("Q4_K_M", "Q8_0"):
+        place.run("get", f"{two}@{quantization}")
+    push(acme, two, {"mmproj-Two-F16.gguf": gguf(MIB, 6)})
+    if place.server:  # it has been told of the old commit a moment ago
+        place.server.ask("POST", "/api/v1/models/download", {"model": "acme/none"}, {"Cache-Control": "no-cache"})
+    place.run("get", f"{two}@Q4_K_M")
+    assert len(json.loads(place.run("ls", "--json").stdout)) == 1
+    [told] = place.outdated().values()
+    assert told["files"] == [f"{two}/mmproj-Two-F16.gguf"]
+    place.update("--all")
+    assert len(json.loads(place.run("ls", "--json").stdout)) == 2
+    assert place.outdated() == {}
+
+
+def test_what_a_person_has_taken_apart_is_not_brought_back(acme: Hub, home: Home) -> None:
+    """A model of which a file was deleted is not whole, and not outdated."""
+    place = Place(home, None)
+    place.run("get", "acme/Eye-GGUF")
+    (home.models / "acme" / "Eye-GGUF" / "mmproj-Eye-F16.gguf").unlink()
+    push(acme, "acme/Eye-GGUF", {"Eye-Q4_K_M.gguf": gguf(MIB, 15)})
+    assert place.outdated() == {}
+    assert place.update("--all") == []
+
+
 # When it goes wrong
+
+
+def test_what_a_job_needs_stays(acme: Hub, two: str, home: Home, server: Server) -> None:
+    """A projector that went stays for the job that counts on it, and goes when nobody does."""
+    place = Place(home, server)
+    place.run("get", f"{two}@Q4_K_M")
+    with held(acme, "Two-Q8_0.gguf") as go_on:
+        job_id = server.download(two, "Q8_0")["job_id"]
+        push(acme, two, {"Two-Q4_K_M.gguf": gguf(MIB, 4)}, without=("mmproj-Two-F16.gguf",))
+        [row] = place.update("two")
+        assert (row["status"], row["removed"]) == ("updated", [])
+        go_on()
+    assert server.finished(job_id)["status"] == "completed"
+    assert len(json.loads(place.run("ls", "--json").stdout)) == 2
+    rows = place.update("--all")
+    assert [path for row in rows for path in row.get("removed", [])] == [f"{two}/mmproj-Two-F16.gguf"]
+
+
+def test_what_a_job_counts_on_is_not_changed(acme: Hub, two: str, home: Home, server: Server) -> None:
+    """The update is refused, with the job's id, and all is as it was."""
+    place = Place(home, server)
+    place.run("get", f"{two}@Q4_K_M")
+    with held(acme, "Two-Q8_0.gguf"):
+        job_id = server.download(two, "Q8_0")["job_id"]
+        push(acme, two, {"mmproj-Two-F16.gguf": gguf(MIB, 4)})
+        before = home.files()
+        [row] = place.update("two", code=1)
+        assert row["error_code"] == "model_in_use"
+        assert job_id in row["error_message"]
+        assert home.files() == before
+
+
+def test_a_server_with_another_folder_is_no_help(acme: Hub, home: Home, tmp_path: Path) -> None:
+    """It brings the model in where it has its own: said, and the one here is as it was."""
+    place = Place(home, None)
+    place.run("get", "acme/Big-GGUF")
+    before = home.files()
+    push(acme, "acme/Big-GGUF", {SHARDS[0]: gguf(MIB, 17)})
+    (tmp_path / "other").mkdir()
+    with Server(Home(tmp_path / "other", acme.url)) as other:
+        ended = home.run("update", "big", WINDLASS_URL=other.url)
+    assert (ended.returncode, other.url in ended.stderr) == (1, True)
+    assert home.files() == before
+    assert set(place.outdated()) == {"big"}
 
 
 def test_the_old_file_stands_until_the_new_one_is_verified(acme: Hub, home: Home) -> None:
@@ -302,14 +374,12 @@ def test_who_cannot_be_asked_is_said_by_the_exit_code(acme: Hub, home: Home) -> 
     assert (down.returncode, down.stdout) == (6, "")
 
 
-def test_a_model_that_is_not_offered_any_more_is_not_harmed(acme: Hub, home: Home) -> None:
+def test_a_model_that_is_not_offered_any_more_is_not_harmed(acme: Hub, two: str, home: Home) -> None:
     """It needs the old projector, and would never get the weights that go with a new one: both stay as they were."""
     place = Place(home, None)
-    acme.add("acme/Two-GGUF", {"Two-Q4_K_M.gguf": gguf(MIB, 1), "Two-Q8_0.gguf": gguf(MIB, 2),
-                               "mmproj-Two-F16.gguf": gguf(MIB, 3)})  # fmt: skip
     for quantization in ("Q4_K_M", "Q8_0"):
-        place.run("get", f"acme/Two-GGUF@{quantization}")
-    push(acme, "acme/Two-GGUF", {"mmproj-Two-F16.gguf": gguf(MIB, 6)}, without=("Two-Q8_0.gguf",))
+        place.run("get", f"{two}@{quantization}")
+    push(acme, two, {"mmproj-Two-F16.gguf": gguf(MIB, 6)}, without=("Two-Q8_0.gguf",))
     before = home.files()
     codes = {row["key"]: row["error_code"] for row in place.update("--all", code=1)}
     assert sorted(codes.values()) == ["model_in_use", "quantization_not_found"]
@@ -373,10 +443,10 @@ def test_a_hub_in_trouble_is_no_trouble_of_the_models(acme: Hub, home: Home) -> 
 
 
 @contextmanager
-def held(hub: Hub) -> Iterator[Callable[[], None]]:
-    """The CDN answers nobody until it is told to."""
+def held(hub: Hub, path: str | None = None) -> Iterator[Callable[[], None]]:
+    """The CDN does not answer, for that file or for any, until it is told to."""
     gate = threading.Event()
-    hub.misbehave("cdn", faults.hold(gate), times=ALWAYS)
+    hub.misbehave("cdn", faults.hold(gate), path=path, times=ALWAYS)
     try:
         yield gate.set
     finally:
