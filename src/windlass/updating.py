@@ -5,7 +5,6 @@ before and `tidy` after. Safe to call from several threads.
 """
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 
 from windlass.admission import Admission
 from windlass.errors import ModelInUse, ModelNotFound, NotRepairable, QuantizationNotFound
@@ -37,10 +36,7 @@ class Updating:
         self._lookout = lookout
         self._admission = admission
         self._has_jobs = has_jobs
-
-    @cached_property
-    def _leftovers(self) -> Leftovers:
-        return Leftovers(self._shelf)
+        self._leftovers = Leftovers(shelf)
 
     def models(self) -> list[Model]:
         """The models that are whole, and those of which an update has replaced a file that they shared.
@@ -81,13 +77,13 @@ class Updating:
         """
         for job in self._active():
             if sharers(update, [job.manifest]):
-                label = _label(update.then)
+                label = label_of(update.then)
                 raise ModelInUse(f"Job {job.id} is at work on files of {label}.", hint="Pause or cancel it first.")
         found = sharers(update, (receipt.manifest for receipt in self._shelf.receipts.models()))
         for manifest in found:
             if reason := self._why_it_stays(manifest):
                 raise ModelInUse(
-                    f"{_label(manifest)} needs files of {_label(update.then)} as they are: {reason}",
+                    f"{label_of(manifest)} needs files of {label_of(update.then)} as they are: {reason}",
                     hint="Leave both as they are, or remove that one first with `windlass rm`.",
                 )
         return found
@@ -133,5 +129,6 @@ class Updating:
         return receipt is not None and receipt.agrees(found.st_size, found.st_mtime_ns)
 
 
-def _label(manifest: Manifest) -> str:
+def label_of(manifest: Manifest) -> str:
+    """A manifest as people call it: `owner/name@QUANT`, without the mark where the quantization has no name."""
     return f"{manifest.id}@{manifest.quantization}" if manifest.quantization else manifest.id

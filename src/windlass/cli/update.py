@@ -19,10 +19,10 @@ from windlass.errors import StateFailure, WindlassError
 from windlass.hub.again import request_of
 from windlass.library.facts import Model
 from windlass.library.lists import v1_row
-from windlass.manifest import Manifest
 from windlass.service import Service
 from windlass.settings import Settings
 from windlass.update import Update, update_body
+from windlass.updating import label_of
 
 Row = dict[str, Any]
 
@@ -133,7 +133,7 @@ def _jobs(hands: _Hands, model: Model, row: Row) -> Iterator[Row]:
             continue
         todo.extend(updating.sharers(found))
         row |= {"status": "updated"} | ({} if "update" in row else {"update": update_body(found)})
-        _say_update(hands.console, manifest, found)
+        _say_update(hands.console, found)
         yield _bring(hands, found)
 
 
@@ -176,11 +176,10 @@ def _say_failure(console: Console, key: str, message: str, hint: str | None) -> 
     console.print(f"{key}: {message} {hint or ''}".rstrip(), style="red", markup=False, soft_wrap=True)
 
 
-def _say_update(console: Console, manifest: Manifest, found: Update) -> None:
-    label = f"{manifest.id}@{manifest.quantization}" if manifest.quantization else manifest.id
+def _say_update(console: Console, found: Update) -> None:
     files = len(found.changed) + len(found.came)
     what = f"{files} file{'' if files == 1 else 's'}, {words.size(found.bytes_to_fetch)}"
     if not files:
         what = "files that are no part of it any more" if found.went else "the catalog's text"
     commits = f" ({found.commit[:7]} → {found.newest_commit[:7]})" if found.commit != found.newest_commit else ""
-    console.print(f"{label}: {what}{commits}", markup=False, soft_wrap=True)
+    console.print(f"{label_of(found.then)}: {what}{commits}", markup=False, soft_wrap=True)
