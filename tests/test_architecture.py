@@ -4,15 +4,15 @@
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence findings
     callers fit limits logs tokens                             values, and small parts that know no room
-    names listening
+    names listening update
     hub   transfer   library   jobs                            neighbours that never import one another
     pull folder
     places
     running space
     runner views
     plan rules events records webhooks
-    admission news sources supplies
-    keeping inspection
+    admission lookout news sources supplies
+    keeping inspection updating
     parts
     service
     api   client   share                                       faces that never import one another
@@ -56,15 +56,15 @@ LAYERS = (
         "logs",
         "tokens",
     },
-    {"names", "listening"},
+    {"names", "listening", "update"},
     {"hub", "transfer", "library", "jobs"},
     {"pull", "folder"},
     {"places"},
     {"running", "space"},
     {"runner", "views"},
     {"plan", "rules", "events", "records", "webhooks"},
-    {"admission", "news", "sources", "supplies"},
-    {"keeping", "inspection"},
+    {"admission", "lookout", "news", "sources", "supplies"},
+    {"keeping", "inspection", "updating"},
     {"parts"},
     {"service"},
     {"api", "client", "share"},
@@ -127,6 +127,9 @@ NARROW = {
         "transfer.leftovers",
         "hub.model_yaml",
     },
+    "update": {"manifest"},
+    "lookout": {"errors", "manifest", "update"},
+    "updating": {"errors", "admission", "hub.again", "jobs.job", "library", "lookout", "manifest", "update"},
     "records": {"errors", "presence", "space", "jobs"},
     "rules": {"errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "places", "pull", "jobs", "library"},
@@ -146,6 +149,7 @@ NARROW = {
         "transfer.source",
         "keeping",
         "folder",
+        "update",
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},

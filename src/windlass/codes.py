@@ -77,9 +77,12 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
     ),
     e.ModelInUse: Entry(
         _ANSWER | _COMMAND,
-        "A job is at work on files of the model that was to be removed or mended; the message names the job.",
+        "A job is at work on files of the model that was to be removed or mended; the message names the job. Or an "
+        "update would change a file that another model needs as it is: one that was asked for at a fixed commit, or "
+        "that is not offered any more.",
         _NOTHING,
-        "Wait for the job, or pause or cancel it, then try again.",
+        "Wait for the job, or pause or cancel it, then try again. Of two models that need different files under one "
+        "name, remove one.",
     ),
     e.NotRepairable: Entry(
         _ANSWER | _COMMAND,

@@ -109,7 +109,7 @@ class IllegalMove(InvalidRequest):
 
 
 class ModelInUse(InvalidRequest):
-    """A job is at work on files of the model; nothing was changed."""
+    """A job is at work on files of the model, or another one needs them as they are; nothing was changed."""
 
     code = "model_in_use"
 

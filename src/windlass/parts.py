@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from windlass.inspection import Inspection
     from windlass.jobs.store import Store
     from windlass.keeping import Keeping
+    from windlass.lookout import Lookout
+    from windlass.manifest import Manifest
     from windlass.runner import Runner
     from windlass.space import Reserve
+    from windlass.updating import Updating
 
 
 class Parts:
@@ -119,6 +122,25 @@ class Parts:
         from windlass.jobs.store import Store
 
         return self._opened.enter_context(Store(self.settings.database_url, self._clock))
+
+    @cached_property
+    def lookout(self) -> "Lookout":
+        """What asks whether there is something newer."""
+        from windlass.lookout import Lookout
+
+        return Lookout(self._newest)
+
+    def _newest(self, manifest: "Manifest") -> "Manifest":
+        from windlass.hub.again import newest
+
+        return newest(manifest, self.sources.resolver)
+
+    def updating(self, place: Place) -> "Updating":
+        """What brings the models of a folder up to date."""
+        from windlass.updating import Updating
+
+        has_jobs = partial(has_database, self.settings.database_url)
+        return Updating(place.shelf, self.lookout, lambda: self.admission, has_jobs)
 
     @cached_property
     def importing(self) -> Importing:

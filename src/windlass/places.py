@@ -52,6 +52,11 @@ class Places:
         """Where a job goes that was told nothing else."""
         return self._places[0]
 
+    @property
+    def are_several(self) -> bool:
+        """Whether there is more than one."""
+        return len(self._places) > 1
+
     def offline(self) -> list[Path]:
         """The folders that should be there and are not."""
         return [place.folder.path for place in self if place.folder.condition() is Condition.OFFLINE]
@@ -83,14 +88,14 @@ class Places:
     def path_for(self, job: Job) -> Path:
         """What to hand to who runs the job's model. It may have come to stand in another folder since."""
         mine = hand_over(job.manifest, self.of(job).shelf)
-        if job.state is not State.COMPLETED or len(self._places) == 1 or mine.exists():
+        if job.state is not State.COMPLETED or not self.are_several or mine.exists():
             return mine
         paths = (hand_over(job.manifest, place.shelf) for place in self)
         return next((path for path in paths if path.exists()), mine)
 
     def beside(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
         """Those of the jobs whose files go to the same disk."""
-        if len(self._places) == 1:
+        if not self.are_several:
             return list(jobs)
         disk = place.folder.disk()
         return [job for job in jobs if self.of(job).folder.disk() == disk]

@@ -76,7 +76,13 @@ class Service(Parts):
     # Models
 
     def download(
-        self, model: str, quantization: str | None = None, prefer: Format | None = None, to: str | None = None
+        self,
+        model: str,
+        quantization: str | None = None,
+        prefer: Format | None = None,
+        to: str | None = None,
+        *,
+        anew: bool = False,
     ) -> tuple[JobView, bool]:
         """Bring a model in: the job that does it, or did, and whether the model was here already.
 
@@ -85,11 +91,14 @@ class Service(Parts):
             quantization: if not the one that is taken otherwise.
             prefer: the only format that will do.
             to: the models folder that it is to stand in, by its path; None for one with room.
+            anew: whether nothing counts that hub and catalog have told before, be it a moment ago.
 
         Raises:
             WindlassError: the request cannot be met; nothing was written.
         """
         ref = self._ref(model, quantization)
+        if anew:
+            self.sources.resolver.forget()
         manifest = self.sources.resolver.resolve(ref, prefer)
         job = self.store.open_job(manifest.key)
         if job and job.state is State.FAILED:  # what was told a moment ago may be why

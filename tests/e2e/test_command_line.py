@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 VERBS = (
     *("serve", "get", "ls", "ps", "path", "check", "export", "import", "pause", "resume", "cancel", "hub", "demo"),
-    "config",
+    *("config", "update"),
 )
 
 

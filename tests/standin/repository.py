@@ -1,7 +1,7 @@
 """A repository: commits, each a listing of files, as Hugging Face shows them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -97,9 +97,10 @@ class Repository:
     commits: dict[str, dict[str, File]] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
 
-    def push(self, files: Files, ref: str = "main") -> str:
-        """A new commit on top of the last: the given files replace or join those there are."""
-        tree = dict(self.commits.get(self.refs.get(ref, ""), {}))
+    def push(self, files: Files, ref: str = "main", without: Collection[str] = ()) -> str:
+        """A new commit on top of the last: the given files replace or join those there are, but for those `without`."""
+        last = self.commits.get(self.refs.get(ref, ""), {})
+        tree = {path: file for path, file in last.items() if path not in without}
         tree.update({path: _file(path, content) for path, content in files.items()})
         commit = hashlib.sha1(f"{self.name} {len(self.commits)}".encode()).hexdigest()
         self.commits[commit] = dict(sorted(tree.items()))

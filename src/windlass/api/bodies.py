@@ -55,6 +55,12 @@ async def read_download(request: Request) -> DownloadRequest:
     return DownloadRequest(model, (quantization or "").strip() or None, wanted, to)
 
 
+def asks_anew(request: Request) -> bool:
+    """Whether nothing counts that was told before: `Cache-Control: no-cache` (RFC 9111, 5.2.1.4)."""
+    directives = request.headers.get("cache-control", "").lower().split(",")
+    return "no-cache" in [directive.strip() for directive in directives]
+
+
 def read_search(params: Mapping[str, str]) -> tuple[Query, str | None]:
     """What `?q=&format=&limit=&cursor=` asks for, and the cursor.
 

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from windlass.api import schemas
-from windlass.api.bodies import STATUSES, DownloadRequest, read_download
+from windlass.api.bodies import STATUSES, DownloadRequest, asks_anew, read_download
 from windlass.errors import ModelNotFound, NotOffered
 from windlass.library.facts import Model
 from windlass.library.lists import openai_row, v0_row, v1_row
@@ -38,12 +38,13 @@ async def greeting() -> dict[str, bool]:
     "/api/v1/models/download",
     tags=["LM Studio"],
     response_model=schemas.Job,
-    openapi_extra=schemas.body_of(schemas.Download),
+    openapi_extra=schemas.body_of(schemas.Download) | schemas.ANEW,
     responses=schemas.errors(400, 403, 404, 413, 415, 502, 503, 507),
 )
-async def download(body: Body, service: Behind) -> JSONResponse:
+async def download(body: Body, service: Behind, request: Request) -> JSONResponse:
     """Download a model; answers with the job at once. The same request again is the same job."""
-    view, already = await run_in_threadpool(service.download, body.model, body.quantization, body.format, body.to)
+    wish = body.model, body.quantization, body.format, body.to
+    view, already = await run_in_threadpool(service.download, *wish, anew=asks_anew(request))
     return JSONResponse(job_body(view, "already_downloaded" if already else None))
 
 

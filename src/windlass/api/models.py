@@ -17,6 +17,7 @@ from windlass.keeping import Checkup, checkup_body, removal_body
 from windlass.library.facts import Model
 from windlass.library.lists import detail_row
 from windlass.service import Service
+from windlass.update import update_body
 from windlass.views import job_row
 
 router = APIRouter(prefix="/api/windlass/v1", tags=["Windlass"])
@@ -26,9 +27,12 @@ _LOOK = 1.0  # seconds between looks whether the one who asked is still there
 
 @router.get("/models/{key:path}", response_model=schemas.ModelDetail, responses=schemas.errors(404))
 def model(key: str, service: Behind) -> JSONResponse:
-    """One model with its files."""
+    """One model with its files, and what is newer in its repository, as far as that is known soon."""
     found = _find(service.find, key)
-    return JSONResponse(detail_row(found, service.places.holding(found).shelf.receipts.read))
+    place = service.places.holding(found)
+    update = service.updating(place).glance(found)
+    row = detail_row(found, place.shelf.receipts.read)
+    return JSONResponse(row | ({"update": update_body(update)} if update else {}))
 
 
 @router.delete("/models/{key:path}", response_model=schemas.RemovedModel, responses=schemas.errors(404, 409))

@@ -223,8 +223,25 @@ class ModelFile(BaseModel):
     source: str | None = None
 
 
+class Update(BaseModel):
+    """What a download of the model would change: its repository has moved on, or the catalog's model.yaml has.
+
+    `files` are those that changed or came, by their paths below the models folder, and `owner/name/model.yaml` of the
+    catalog; `bytes_to_fetch` is of the files, without what is on the machine already. A new README is no update.
+    """
+
+    commit: str
+    newest_commit: str
+    files: list[str]
+    bytes_to_fetch: int
+
+
 class ModelDetail(BaseModel):
-    """A model as `/api/v1/models` lists it, where it stands, and its files."""
+    """A model as `/api/v1/models` lists it, where it stands, and its files.
+
+    `update` is there only when there is something newer. It is left out too where nobody knows: the hub does not
+    answer soon, or somebody else has put the model here. What the hub told is kept for ten minutes.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -234,6 +251,7 @@ class ModelDetail(BaseModel):
     verified: bool
     finished_at: str | None = None
     files: list[ModelFile]
+    update: Update | None = None
 
 
 class Models(BaseModel):
@@ -318,6 +336,18 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
+ANEW = {
+    "parameters": [
+        {
+            "name": "Cache-Control",
+            "in": "header",
+            "required": False,
+            "description": "`no-cache`: ask hub and catalog now, whatever they have told in the last seconds.",
+            "schema": {"type": "string"},
+        }
+    ]
+}
+"""The header by which a download goes by nothing that was told before."""
 LIST = {
     "parameters": [
         _query("status", "Only those.", type="string", enum=["", "downloading", "paused", "completed", "failed"]),

@@ -18,8 +18,13 @@ class Backend(Protocol):
     def where(self) -> str:
         """The server's address, or a word for this process."""
 
-    def download(self, model: str, quantization: str | None, prefer: str | None, to: str | None) -> Job:
-        """Start a download; its job, whose `status` may be `already_downloaded`."""
+    def download(
+        self, model: str, quantization: str | None, prefer: str | None, to: str | None, *, anew: bool = False
+    ) -> Job:
+        """Start a download; its job, whose `status` may be `already_downloaded`.
+
+        With `anew` nothing counts that hub and catalog have told before.
+        """
 
     def plan(self, model: str, quantization: str | None, prefer: str | None, to: str | None) -> Job:
         """What a download would do."""

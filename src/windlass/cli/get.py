@@ -22,7 +22,7 @@ def get(
     *, as_json: bool, detach: bool,
 ) -> int:  # fmt: skip
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
-    with backend(settings) as behind, _server_may_end(behind):
+    with backend(settings) as behind, server_may_end(behind):
         job = behind.download(*wish)
         _announce(console, job)
         if detach and behind.elsewhere:
@@ -31,12 +31,13 @@ def get(
         if detach:
             console.print("No server runs that could go on by itself, so this command stays. Start one: windlass serve")
         if job["status"] != "already_downloaded":
-            job = _follow(console, behind, job)
+            job = follow_to_its_end(console, behind, job)
     return _finish(console, job, as_json)
 
 
 @contextmanager
-def _server_may_end(behind: Backend) -> Iterator[None]:
+def server_may_end(behind: Backend) -> Iterator[None]:
+    """Say what becomes of the jobs when the server ends in the midst of them. Raises StateFailure."""
     try:
         yield
     except ServerUnreachable as error:
@@ -57,7 +58,8 @@ def _announce(console: Console, job: Job) -> None:
         console.print(job["why"], style="dim", markup=False, soft_wrap=not console.is_terminal)
 
 
-def _follow(console: Console, behind: Backend, job: Job) -> Job:
+def follow_to_its_end(console: Console, behind: Backend, job: Job) -> Job:
+    """Show how far the job is until it is over; its last state. Who breaks off is told what becomes of it."""
     try:
         return follow(console, lambda: behind.job(job["job_id"]), wait=behind.wait)
     except KeyboardInterrupt:

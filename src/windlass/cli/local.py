@@ -35,10 +35,16 @@ class Local:
         self.service.close()
 
     def download(
-        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+        self,
+        model: str,
+        quantization: str | None = None,
+        prefer: str | None = None,
+        to: str | None = None,
+        *,
+        anew: bool = False,
     ) -> Job:
         """Start a download; its job with its files."""
-        view, already = self.service.download(model, quantization, cast("Format | None", prefer), to)
+        view, already = self.service.download(model, quantization, cast("Format | None", prefer), to, anew=anew)
         if already:
             return {**job_detail(view), "status": "already_downloaded"}
         return self._run(view)

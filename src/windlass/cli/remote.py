@@ -19,10 +19,16 @@ class Remote(Client):
         return self.url
 
     def download(
-        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+        self,
+        model: str,
+        quantization: str | None = None,
+        prefer: str | None = None,
+        to: str | None = None,
+        *,
+        anew: bool = False,
     ) -> Job:
         """Start a download; its job with its files."""
-        started = super().download(model, quantization, prefer, to)
+        started = super().download(model, quantization, prefer, to, anew=anew)
         return {**self.job(started["job_id"]), "status": started["status"]}
 
     def wait(self, seconds: float) -> None:

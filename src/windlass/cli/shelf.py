@@ -16,11 +16,21 @@ if TYPE_CHECKING:
 Everything = Annotated[bool, typer.Option("-a", "--all", help="Every model that is here.")]
 
 
-def ls(as_json: Json = False) -> None:
+def ls(
+    outdated: Annotated[
+        bool, typer.Option("--outdated", help="Only those with something newer, and what it would fetch.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the models that are here, whole.
 
     Example: windlass ls --json
     """
+    if outdated:
+        from windlass.cli.update import list_outdated
+
+        _end(list_outdated(settings(), console(), as_json=as_json))
+        return
     from windlass.cli.tables import show_models
     from windlass.library.lists import v1_row
     from windlass.service import Service
@@ -85,9 +95,25 @@ def verify(
         raise typer.BadParameter("name a model, or say --all")
     from windlass.cli.verify import verify as run
 
-    code = run(settings(), console(), (model, quantization), repair=repair, as_json=as_json)
-    if code != exits.DONE:
-        raise typer.Exit(code)
+    _end(run(settings(), console(), (model, quantization), repair=repair, as_json=as_json))
+
+
+def update(
+    models: Annotated[list[str] | None, typer.Argument(help="As `windlass ls` shows them.")] = None,
+    everything: Everything = False,
+    as_json: Json = False,
+) -> None:
+    """Bring models that are here up to date: only the files that have changed are fetched.
+
+    `windlass ls --outdated` tells beforehand which would be.
+
+    Example: windlass update --all
+    """
+    if bool(models) is everything:
+        raise typer.BadParameter("name models, or say --all")
+    from windlass.cli.update import update as run
+
+    _end(run(settings(), console(), models or (), as_json=as_json))
 
 
 def check(
@@ -100,9 +126,7 @@ def check(
     """
     from windlass.cli.check import check as run
 
-    code = run(settings(), fix=fix, as_json=as_json)
-    if code != exits.DONE:
-        raise typer.Exit(code)
+    _end(run(settings(), fix=fix, as_json=as_json))
 
 
 def import_(
@@ -133,10 +157,13 @@ def import_(
 
     way = cast("Way | None", chosen[0] if chosen else None)
     if path and (exported := export_at(path, user_repo)):
-        code = unpack(settings(), console(), (path, exported), way, dry_run=dry_run, yes=yes, as_json=as_json)
+        _end(unpack(settings(), console(), (path, exported), way, dry_run=dry_run, yes=yes, as_json=as_json))
     else:
         which = path, user_repo, program
-        code = bring_in(settings(), console(), which, way, dry_run=dry_run, yes=yes, as_json=as_json)
+        _end(bring_in(settings(), console(), which, way, dry_run=dry_run, yes=yes, as_json=as_json))
+
+
+def _end(code: int) -> None:
     if code != exits.DONE:
         raise typer.Exit(code)
 
@@ -155,9 +182,7 @@ def export(
     """
     from windlass.cli.exporting import export as run
 
-    code = run(settings(), console(), models, to, hard_links=hard_link, as_json=as_json)
-    if code != exits.DONE:
-        raise typer.Exit(code)
+    _end(run(settings(), console(), models, to, hard_links=hard_link, as_json=as_json))
 
 
 VERBS: dict[str, Any] = {
@@ -165,6 +190,7 @@ VERBS: dict[str, Any] = {
     "path": path,
     "rm": rm,
     "verify": verify,
+    "update": update,
     "check": check,
     "import": import_,
     "export": export,

@@ -50,6 +50,20 @@ def show_models(rows: list[Row], *, as_json: bool) -> None:
     _print(shown, rows, "No models yet. Bring one in: windlass get qwen/qwen3-4b-2507")
 
 
+def show_outdated(rows: list[Row], *, as_json: bool) -> None:
+    """The models for which there is something newer, with what it would fetch, as `/models/{key}` tells it."""
+    if as_json:
+        sys.stdout.write(json.dumps(rows) + "\n")
+        return
+    shown = table("MODEL", "QUANT", "FILES", "SIZE", "COMMIT")
+    for row in rows:
+        quantization, update = (row.get("quantization") or {}).get("name") or "", row["update"]
+        commits = dict.fromkeys((update["commit"][:7], update["newest_commit"][:7]))
+        sizes = str(len(update["files"])), words.size(update["bytes_to_fetch"])
+        shown.add_row(row["key"], quantization, *sizes, " → ".join(commits))
+    _print(shown, rows, "Nothing newer is known.")
+
+
 def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -> None:
     """The jobs; those that are over only where `everything` is wanted."""
     chosen = [job for status, jobs in lists.items() for job in jobs if everything or status != "completed"]
@@ -91,7 +105,7 @@ def table(*columns: str) -> "Table":
 
     empty = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        right = column in ("SIZE", "DONE", "SPEED", "DOWNLOADS")
+        right = column in ("FILES", "SIZE", "DONE", "SPEED", "DOWNLOADS")
         empty.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
     return empty
 

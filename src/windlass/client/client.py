@@ -42,10 +42,21 @@ class Client:
             return False
 
     def download(
-        self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
+        self,
+        model: str,
+        quantization: str | None = None,
+        prefer: str | None = None,
+        to: str | None = None,
+        *,
+        anew: bool = False,
     ) -> dict[str, Any]:
-        """Start a download; the job, as the contract has it. Raises ServerFailure."""
-        return self.ask("POST", "/api/v1/models/download", json=_wish(model, quantization, prefer, to))
+        """Start a download; the job, as the contract has it. Raises ServerFailure.
+
+        With `anew` the server goes by nothing that hub and catalog have told it before.
+        """
+        headers = {"Cache-Control": "no-cache"} if anew else {}
+        wish = _wish(model, quantization, prefer, to)
+        return self.ask("POST", "/api/v1/models/download", json=wish, headers=headers)
 
     def plan(
         self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None

@@ -5,7 +5,7 @@ and a folder that leads elsewhere is refused.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -33,11 +33,15 @@ class Removal:
 
 def plan_removal(model: Model, others: Iterable[Model]) -> Removal:
     """What would go, and what would stay. Raises StorageFailure."""
+    return removal_of([file.path for file in model.files], others, model.found.models_dir)
+
+
+def removal_of(paths: Sequence[str], others: Iterable[Model], models_dir: Path) -> Removal:
+    """As `plan_removal`, for files by their shelf paths. Raises StorageFailure."""
     needed = {file.path for other in others for file in other.files}
-    paths = [file.path for file in model.files]
     removed = tuple(path for path in paths if path not in needed)
-    with storage_errors(f"looking at {model.key}", model.found.models_dir):
-        freed = sum(_frees(model.found.models_dir / path) for path in removed)
+    with storage_errors("looking at what is to be removed", models_dir):
+        freed = sum(_frees(models_dir / path) for path in removed)
     return Removal(removed, tuple(path for path in paths if path in needed), freed)
 
 
