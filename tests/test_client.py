@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from hub.hubsite import Answer, Site, as_json, serve
+from windlass.client.calls import Call
 from windlass.client.client import Client
 from windlass.errors import ServerFailure, ServerUnreachable
 
@@ -37,7 +38,7 @@ def test_it_asks_by_the_contracts_paths(site: Site, client: Client) -> None:
         "/api/v1/models": as_json({"models": [{"key": "a"}]}),
         "/api/windlass/v1/health": as_json({"status": "ok", "version": "0.1.0"}),
     }
-    assert client.job("job_1") == {"job_id": "job_1"}
+    assert dict(client.job("job_1")) == {"job_id": "job_1"}
     assert client.jobs() == {"paused": []}
     assert client.models() == [{"key": "a"}]
     assert client.is_windlass()
@@ -78,7 +79,7 @@ def test_another_server_is_recognised(site: Site, client: Client, answer: Answer
     site.pages["/api/windlass/v1/health"] = answer
     assert not client.is_windlass()
     with pytest.raises(ServerFailure, match="does not answer as a Windlass server does"):
-        client.ask("GET", "/api/windlass/v1/health")
+        client.ask(Call("GET", "/api/windlass/v1/health"))
 
 
 def test_lm_studio_itself_is_not_windlass(site: Site, client: Client) -> None:

@@ -326,7 +326,7 @@ class ServerFailure(WindlassError):
     code = "server_error"
 
     def __init__(self, message: str, *, status: int, remote_code: str | None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
+        WindlassError.__init__(self, message, hint=hint)  # `client.failures` makes classes of this and another one
         self.status = status
         self.remote_code = remote_code
 

@@ -159,10 +159,10 @@ def test_the_end_of_a_job_is_known_at_once(settings: Settings) -> None:
     with Local(settings) as local:
         job = local.download(REPO)
         began = time.monotonic()
-        local.wait(60.0)
+        local.rest(60.0)
         assert local.job(job["job_id"])["status"] == "completed"
         assert time.monotonic() - began < 30
-        local.wait(0.0)
+        local.rest(0.0)
 
 
 # With a server that is told of, but is not there: what `get` does with one
@@ -182,7 +182,7 @@ class Elsewhere:
     def job(self, job_id: str) -> dict[str, Any]:
         return self._jobs.pop(0)
 
-    def wait(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> None:
         """The next answer is there."""
 
 

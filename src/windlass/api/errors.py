@@ -46,6 +46,13 @@ def answer(error: e.WindlassError) -> JSONResponse:
     headers = {"Retry-After": str(round(error.retry_after + 0.5))} if isinstance(error, e.HubRateLimited) else {}
     headers |= {"WWW-Authenticate": "Bearer"} if isinstance(error, e.InvalidApiKey) else {}
     sizes = {"needed_bytes": error.needed, "free_bytes": error.free} if isinstance(error, e.InsufficientStorage) else {}
-    detail = {"type": kind, "message": str(error), "code": error.code, "param": error.param, **sizes}
+    detail = {
+        "type": kind,
+        "message": str(error),
+        "hint": error.hint,
+        "code": error.code,
+        "param": error.param,
+        **sizes,
+    }
     body = {"error": {name: value for name, value in detail.items() if value is not None}}
     return JSONResponse(body, status, headers)

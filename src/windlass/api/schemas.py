@@ -299,6 +299,7 @@ class ErrorDetail(BaseModel):
 
     type: str
     message: str
+    hint: str | None = Field(default=None, description="What to do next; the end of the message.")
     code: str | None = Field(default=None, json_schema_extra={"enum": [*codes_in("answer")]})
     param: str | None = None
 

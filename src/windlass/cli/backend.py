@@ -1,12 +1,12 @@
 """Who does the work for a command: a server that runs already, or this process itself, on the same state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from windlass.settings import Settings
 
-Job = dict[str, Any]
+Job = Mapping[str, Any]
 
 
 class Backend(Protocol):
@@ -26,7 +26,7 @@ class Backend(Protocol):
         With `anew` nothing counts that hub and catalog have told before.
         """
 
-    def plan(self, model: str, quantization: str | None, prefer: str | None, to: str | None) -> Job:
+    def plan(self, model: str, quantization: str | None, prefer: str | None, to: str | None) -> dict[str, Any]:
         """What a download would do."""
 
     def search(self, text: str, wanted: str | None, limit: int, cursor: str) -> dict[str, Any]:
@@ -35,13 +35,13 @@ class Backend(Protocol):
     def job(self, job_id: str) -> Job:
         """A job with its files."""
 
-    def jobs(self) -> dict[str, list[Job]]:
+    def jobs(self) -> Mapping[str, Sequence[Job]]:
         """All jobs by status."""
 
     def act(self, job_id: str, action: str) -> Job:
         """`pause`, `resume` or `cancel` a job."""
 
-    def wait(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> None:
         """Let that time pass, or less where a job's end is known sooner."""
 
 

@@ -1,6 +1,6 @@
 """A job as bars on a terminal: one for all of it, and one for each file that is under way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from windlass.cli import words
 _NUMBERS = 46  # columns that bytes, speed and time left take
 _MOST_FILES = 6  # shown at once below the job
 
-Job = dict[str, Any]
+Job = Mapping[str, Any]
 
 
 @contextmanager

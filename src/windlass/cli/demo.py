@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from windlass.errors import StateFailure
 _MODEL, _QUANTIZATION = "windlass-demo/tiny-llama", "F16"
 _RATE = "2500000"  # bytes per second: slow enough to see the bar
 
-Job = dict[str, Any]
+Job = Mapping[str, Any]
 
 
 def demo(console: Console, *, keep: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from windlass.cli.watch import follow
 from windlass.errors import ServerUnreachable, StateFailure
 from windlass.settings import Settings
 
-Job = dict[str, Any]
+Job = Mapping[str, Any]
 
 
 def get(
@@ -61,7 +61,7 @@ def _announce(console: Console, job: Job) -> None:
 def follow_to_its_end(console: Console, behind: Backend, job: Job) -> Job:
     """Show how far the job is until it is over; its last state. Who breaks off is told what becomes of it."""
     try:
-        return follow(console, lambda: behind.job(job["job_id"]), wait=behind.wait)
+        return follow(console, lambda: behind.job(job["job_id"]), wait=behind.rest)
     except KeyboardInterrupt:
         if behind.elsewhere:
             console.print(f"\nThe server goes on with {job['job_id']}. Stop it with: windlass cancel {job['job_id']}")

@@ -1,6 +1,7 @@
 """The commands' work, done by this process, on the state that a server would use too."""
 
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -14,7 +15,7 @@ from windlass.views import JobView, job_body, job_detail, search_body
 if TYPE_CHECKING:
     from windlass.keeping import Checkup
 
-Job = dict[str, Any]
+Job = Mapping[str, Any]
 
 
 class Local:
@@ -64,7 +65,7 @@ class Local:
 
     def plan(
         self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
-    ) -> Job:
+    ) -> dict[str, Any]:
         """What a download would do."""
         from windlass.plan import plan_body
 
@@ -94,7 +95,7 @@ class Local:
         verb = {"pause": self.service.pause, "resume": self.service.resume, "cancel": self.service.cancel}[action]
         return job_detail(verb(job_id))
 
-    def wait(self, seconds: float) -> None:
+    def rest(self, seconds: float) -> None:
         """Let that time pass, or less where a pull ends."""
         ended = self.service.runner.ended
         if ended.wait(seconds):

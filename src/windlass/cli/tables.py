@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def show_outdated(rows: list[Row], *, as_json: bool) -> None:
     _print(shown, rows, "Nothing newer is known.")
 
 
-def show_jobs(lists: dict[str, list[Row]], *, everything: bool, as_json: bool) -> None:
+def show_jobs(lists: Mapping[str, Sequence[Mapping[str, Any]]], *, everything: bool, as_json: bool) -> None:
     """The jobs; those that are over only where `everything` is wanted."""
     chosen = [job for status, jobs in lists.items() for job in jobs if everything or status != "completed"]
     if as_json:
@@ -110,7 +110,7 @@ def table(*columns: str) -> "Table":
     return empty
 
 
-def _print(table: "Table", rows: list[Row], otherwise: str) -> None:
+def _print(table: "Table", rows: Sequence[Mapping[str, Any]], otherwise: str) -> None:
     if not rows:
         console(stderr=True).print(otherwise)
         return

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -125,7 +125,7 @@ def _brought_up_to_date(hands: _Hands, target: Model | str) -> Row:
     return row
 
 
-def _jobs(hands: _Hands, model: Model, row: Row) -> Iterator[Row]:
+def _jobs(hands: _Hands, model: Model, row: Row) -> Iterator[Mapping[str, Any]]:
     """The jobs that bring a model up to date, each when it is over; what they bring is noted in the row."""
     place = hands.service.places.holding(model)
     updating = hands.service.updating(place)
@@ -144,7 +144,7 @@ def _jobs(hands: _Hands, model: Model, row: Row) -> Iterator[Row]:
         yield _bring(hands, found, place)
 
 
-def _bring(hands: _Hands, found: Update, place: Place) -> Row:
+def _bring(hands: _Hands, found: Update, place: Place) -> Mapping[str, Any]:
     """Fetch what is newer to where the model stands; the job when it is over.
 
     Raises:

@@ -30,7 +30,7 @@ def verify(
             body = checkup_body(checkup)
             _say(console, checkup)
             if repair and not checkup.whole:
-                body["job"] = follow(console, _asking(local, checkup), wait=local.wait)
+                body["job"] = follow(console, _asking(local, checkup), wait=local.rest)
             bodies.append(body)
     if as_json:
         sys.stdout.write(json.dumps(bodies) + "\n")

@@ -1,7 +1,7 @@
 """Shows a job until it is over: bars on a terminal, now and then a line elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ _SHARE = 0.05  # of the time goes into asking at most: what is told of 100,000 f
 _LONGEST = 2.0
 _LINE_EVERY = 15.0  # seconds between lines where there is no terminal
 
-Job = dict[str, Any]
+Job = Mapping[str, Any]
 Until = Callable[[Job], bool]
 Wait = Callable[[float], object]
 

@@ -1,6 +1,7 @@
 """Numbers, and how a job goes, as people read them. Units are of 1000, as in `lms` and on the label of a disk."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -39,7 +40,7 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600}h"
 
 
-def tail(job: dict[str, Any]) -> str:
+def tail(job: Mapping[str, Any]) -> str:
     """Speed and time left, or where nothing moves the phase or the end."""
     if job["status"] != "downloading":
         return str(job["status"])
