@@ -16,17 +16,26 @@ if TYPE_CHECKING:
 Everything = Annotated[bool, typer.Option("-a", "--all", help="Every model that is here.")]
 
 
-def ls(as_json: Json = False) -> None:
+def ls(
+    everything: Annotated[
+        bool, typer.Option("-a", "--all", help="What stands among them and is no model, too, and why.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the models that are here, whole.
 
-    Example: windlass ls --json
+    Example: windlass ls --all
     """
-    from windlass.cli.tables import show_models
+    from windlass.cli.tables import show_models, show_shelf
     from windlass.library.lists import v1_row
     from windlass.service import Service
 
     with Service(settings()) as service:
-        show_models([v1_row(model) for model in service.models()], as_json=as_json)
+        rows = [v1_row(model) for model in service.models()]
+        if everything:
+            show_shelf(rows, service.oddities(), as_json=as_json)
+        else:
+            show_models(rows, as_json=as_json)
 
 
 def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:
