@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gguf import GGUFWriter
+from gguf import GGUFEndian, GGUFWriter
 from numpy import float32, zeros
 
 from fuzz.targets import CONFIG, EDITION, IDENTITY, MTIME, SIZE, WEIGHTS
@@ -33,10 +33,19 @@ def _gguf(folder: Path) -> Iterator[bytes]:
     yield _gguf_of(folder / "plain.gguf", "qwen3")
     yield _gguf_of(folder / "facts.gguf", "nomic-bert", tokens=3, template="{{ tools }}", pooling=1, split=2)
     yield _gguf_of(folder / "tokens.gguf", "llama", tokens=5000)
+    yield _gguf_of(folder / "big.gguf", "llama", tokens=3, order=GGUFEndian.BIG)
 
 
-def _gguf_of(path: Path, architecture: str, *, tokens: int = 0, template: str = "", **numbers: int) -> bytes:
-    writer = GGUFWriter(path, architecture)
+def _gguf_of(
+    path: Path,
+    architecture: str,
+    *,
+    tokens: int = 0,
+    template: str = "",
+    order: GGUFEndian = GGUFEndian.LITTLE,
+    **numbers: int,
+) -> bytes:
+    writer = GGUFWriter(path, architecture, endianess=order)
     writer.add_name("A name")
     writer.add_context_length(40960)
     writer.add_file_type(15)

@@ -117,6 +117,11 @@ def test_a_models_receipt_is_read_back(receipts: Receipts) -> None:
     [
         (r"\"id\":\"owner/M-GGUF\"", r"\"id\":5"),
         (r"\"size\":3", r"\"size\":\"3\""),
+        (r"\"repo\":\"owner/M-GGUF\"", r"\"repo\":\"/owner/M-GGUF\""),
+        (r"\"repo\":\"owner/M-GGUF\"", r"\"repo\":\"../M-GGUF\""),
+        (r"\"repo\":\"owner/M-GGUF\"", r"\"repo\":\"owner\""),
+        (r"\"path\":\"M-Q4_K_M.gguf\"", r"\"path\":\"../../../x\""),
+        (r"\"path\":\"M-Q4_K_M.gguf\"", r"\"path\":\"/etc/passwd\""),
         (r"\"display_name\":\"M-GGUF\"", r"\"display_name\":\"\\ud800\""),
         ('"overrides":{}', '"overrides":5'),
         ('"version":1', '"version":2'),

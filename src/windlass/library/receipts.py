@@ -16,6 +16,7 @@ from typing import Any
 from windlass.library.disk import PRIVATE, folder_below, write_atomically, write_soon
 from windlass.library.opening import read_file
 from windlass.manifest import Digest, Manifest, ManifestFile
+from windlass.names import safe_path
 
 CHUNK_SIZE = 16 * 1024 * 1024
 VERSION = 1
@@ -189,7 +190,14 @@ def _is_sound(manifest: Manifest) -> bool:
     texts = [manifest.id, manifest.publisher, manifest.display_name, manifest.format, manifest.quantization or ""]
     texts += [text for file in manifest.files for text in (file.repo, file.path, file.role, file.digest.hex)]
     sizes = [file.size for file in manifest.files]
-    return all(map(_is_text, texts)) and all(isinstance(size, int) for size in sizes) and bool(sizes)
+    if not all(map(_is_text, texts)) or not all(isinstance(size, int) for size in sizes):
+        return False
+    return bool(sizes) and all(_is_inside(file) for file in manifest.files)
+
+
+def _is_inside(file: ManifestFile) -> bool:
+    """Whether it stands below the models folder: what a receipt names is looked at, and removed with its model."""
+    return file.repo.count("/") == 1 and safe_path(file.repo) and safe_path(file.path)
 
 
 def _is_text(value: Any) -> bool:
