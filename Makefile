@@ -7,7 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test check lint format unit coverage bench docs clean
+# Of `make fuzz`, for each target.
+SECONDS ?= 60
+
+.PHONY: help demo test check lint format unit coverage bench fuzz docs clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
@@ -34,6 +37,9 @@ bench: .make/test-ready ## windlass against curl, aria2c and hf, its server unde
 	sh scripts/system-packages bench
 	$(BIN)/python -m benchmarks
 
+fuzz: .make/fuzz-ready ## random bytes for each scanner, guided by what they reach: SECONDS=60 each
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)
+
 docs: .make/test-ready ## write what is made from the code (docs/errors.md, docs/jobs.md); `make unit` fails when it is stale
 	$(BIN)/python scripts/error_page.py
 	$(BIN)/python scripts/state_diagram.py
@@ -56,4 +62,8 @@ $(BIN)/python:
 .make/test-ready: .make/installed scripts/system-packages
 	sh scripts/system-packages
 	$(PIP) install --quiet --group test
+	@touch $@
+
+.make/fuzz-ready: .make/test-ready
+	$(PIP) install --quiet --group fuzz
 	@touch $@

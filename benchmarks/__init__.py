@@ -8,6 +8,8 @@
     scenarios  what is fetched over which network, by which tools
     trials     the runs: in turn, each into a fresh folder
     control    what is asked of a server while it works
+    shelves    lists of many models
+    many_models  a folder with them
     record     a database with many jobs
     server     a server as a process, asked in time
     line       a connection to it

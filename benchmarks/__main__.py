@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks import control, scenarios, trials
+from benchmarks import control, scenarios, shelves, trials
 from benchmarks.machine import machine, versions
 from benchmarks.memory import Memory, memory_of_this_machine
 from benchmarks.origin import Origin, OriginFailure, can_delay, is_installed
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each tool runs (5)")
     parser.add_argument("--quick", action="store_true", help=f"sizes divided by {_SHRINK}, one round: to try it")
-    parser.add_argument("--only", default="", help="scenarios by key, with commas: 0,1,1t,2,3,4,5,6,7,8")
+    parser.add_argument("--only", default="", help="scenarios by key, with commas: 0,1,1t,2,3,4,5,6,7,8,9")
     parser.add_argument("--folder", type=Path, default=Path(".make"), help="where a temporary folder is made (.make)")
     parser.add_argument("--output", type=Path, help="the results (benchmarks/RESULTS.md)")
     return parser
@@ -85,7 +85,8 @@ def _programme(shrink: int) -> list[tuple[Scenario, Runs]]:
     raced: list[tuple[Scenario, Runs]] = [(one, trials.race) for one in (scenarios.start(), *scenarios.races(shrink))]
     resumed, damaged = scenarios.resume(shrink), scenarios.damage(shrink)
     served = scenarios.service(shrink), partial(control.watch, control.load(shrink))
-    return [*raced, (resumed, trials.kill_and_resume), (damaged, trials.damage_and_mend), served]
+    listed = scenarios.lists(shrink), partial(shelves.watch, shrink)
+    return [*raced, (resumed, trials.kill_and_resume), (damaged, trials.damage_and_mend), served, listed]
 
 
 def _run(scenario: Scenario, runs: Runs, folder: Path, results: Results) -> None:

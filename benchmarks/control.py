@@ -17,7 +17,7 @@ from benchmarks.content import MIB
 from benchmarks.line import PATIENCE, Answer, Line, ServerFailure, get, post
 from benchmarks.process import Command
 from benchmarks.record import write_record
-from benchmarks.scenarios import JOBS, QUANTIZATIONS, Scenario
+from benchmarks.scenarios import JOBS, QUANTIZATIONS, SERVICE, Scenario
 from benchmarks.server import ROOT, Server, answers_per_second, paced
 from benchmarks.tools import WINDLASS_SERVE
 from benchmarks.trials import Field
@@ -78,6 +78,7 @@ class Bound:
     column: str
     bound: float
     more_is_better: bool = False
+    scenario: str = SERVICE
 
 
 GOALS = (

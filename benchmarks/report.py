@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, TypeVar
 
-from benchmarks import control
+from benchmarks import control, shelves
 from benchmarks.content import GIB, MIB
 from benchmarks.control import Bound, Reading
 from benchmarks.memory import Cost, Memory
-from benchmarks.scenarios import GOALS, SERVICE, Goal, Measure, Scenario
+from benchmarks.scenarios import GOALS, Goal, Measure, Scenario
 from benchmarks.tools import WINDLASS
 from benchmarks.trials import Recovery, Trial
 
@@ -30,6 +30,8 @@ _ACCIDENTS = {"killed": "killed", "finished file": "in a finished file", "partia
 
 # Digits after the point, where it is not one.
 _DIGITS = {control.SECONDS: 2, control.RATIO: 2, control.RATE: 0, control.SPEED: 0, control.ANSWERS: 0}
+
+BOUNDS = (*control.GOALS, *shelves.GOALS)
 
 Run = Trial | Recovery | Reading
 R = TypeVar("R", Trial, Recovery, Reading)
@@ -99,7 +101,7 @@ with a CA made for the run."""
 
 
 def _goals(results: Results) -> str:
-    rows = [_goal(goal, results) for goal in GOALS] + [_bound(bound, results.readings) for bound in control.GOALS]
+    rows = [_goal(goal, results) for goal in GOALS] + [_bound(bound, results.readings) for bound in BOUNDS]
     return "## Goals\n\n" + _table(["", "goal", "measured", "reached"], rows)
 
 
@@ -116,7 +118,7 @@ def _bound(bound: Bound, readings: Iterable[Reading]) -> list[str]:
     goal = f"at {'least' if bound.more_is_better else 'most'} {bound.bound:,}"
     measured = f"{median(found):,.{_DIGITS.get(bound.column, 1)}f}" if found else "–"
     verdict = _verdict(found, bound.bound, "under" if bound.more_is_better else "over")
-    return [f"({SERVICE}) {bound.title}", goal, measured, verdict]
+    return [f"({bound.scenario}) {bound.title}", goal, measured, verdict]
 
 
 def _verdict(found: Sequence[float], bound: float, bad: Literal["over", "under"]) -> str:

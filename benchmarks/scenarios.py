@@ -66,6 +66,8 @@ _ALL = (
 QUANTIZATIONS = ("Q2_K", "Q3_K_S", "Q3_K_M", "Q4_K_S", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
 JOBS = 10_000
 SERVICE = "8"
+FEW_MODELS, MANY_MODELS = 200, 2_000
+LISTS = "9"
 
 _RATE = 20_000_000
 _STEADY_RATE = 50_000_000
@@ -151,6 +153,27 @@ def service(shrink: int) -> Scenario:
             "with the server. An answer that is late counts against the requests that it held up. The bare app gives "
             "one and the same answer, as long as a status, from the same uvicorn in a process of its own: its "
             "answers are what the machine itself makes one wait. `most` is the slowest answer of a round."
+        ),
+    )
+
+
+def lists(shrink: int) -> Scenario:
+    """What a list of models takes. Nothing is fetched."""
+    few, many = FEW_MODELS // shrink, MANY_MODELS // shrink
+    return Scenario(
+        LISTS,
+        f"Lists of {few:,} and of {many:,} models",
+        Network(),
+        lambda root: content.gguf(root, "Speck-GGUF", 1),
+        (tools.WINDLASS_SERVE, tools.WINDLASS_LS),
+        settings={"WINDLASS_PORT": "0"},
+        remark=(
+            f"`few models` are {few:,}, `many models` {many:,}. Half of each were brought by Windlass, and have "
+            "receipts; the others were put there. Three in five are a GGUF, one is a GGUF in two shards, one an MLX "
+            "model of five files. The few have vocabularies of a real size (152,000 texts and as many merges, 6 MB a "
+            "file), the many of 100 texts: 2,000 real ones would fill the disk, and a list that is asked for again "
+            "opens none of them. `None of them read yet` is a new process where nothing is written down of any model; "
+            "the files are at hand in memory, from a run before it."
         ),
     )
 

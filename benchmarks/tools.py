@@ -159,6 +159,7 @@ ARIA2C_CONTINUE_CHECKED = Tool("aria2c -c -V --checksum", ("aria2c",), True, ari
 WINDLASS_HELP = Tool("windlass --help", ("windlass",), False, lambda _: [_program("windlass"), "--help"], fetches=False)
 HF_HELP = Tool("hf --help", ("hf",), False, lambda _: [_program("hf"), "--help"], fetches=False)
 WINDLASS_SERVE = Tool("windlass serve", ("windlass",), True, lambda _: [_program("windlass"), "serve"], fetches=False)
+WINDLASS_LS = Tool("windlass ls", ("windlass",), True, lambda _: [_program("windlass"), "ls"], fetches=False)
 PYTHON = Tool("python -c pass", (), False, lambda _: [sys.executable, "-c", "pass"], fetches=False)
 
 

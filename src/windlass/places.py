@@ -11,6 +11,7 @@ from windlass.jobs.states import State
 from windlass.library.facts import Model
 from windlass.library.shelf import Shelf
 from windlass.library.shelves import merged
+from windlass.library.stock import Oddity
 from windlass.manifest import Manifest
 from windlass.pull import hand_over, progress_of
 
@@ -140,6 +141,13 @@ class Places:
     def broken(self) -> list[Model]:
         """Those of which only a part stands as it should."""
         return merged([place.shelf.broken() for place in self])
+
+    def oddities(self) -> list[Oddity]:
+        """What stands among them and is none; below the first folder by its path there, elsewhere by all of it."""
+        found = self.first.shelf.oddities()
+        for place in self._places[1:]:
+            found += [Oddity(str(place.folder.path / path), reason) for path, reason in place.shelf.oddities()]
+        return found
 
     def holding(self, model: Model) -> Place:
         """Where a model stands."""

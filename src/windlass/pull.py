@@ -28,17 +28,8 @@ from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
 from windlass.transfer.ledger import Piece
 from windlass.transfer.meter import Meter
-from windlass.transfer.partial import (
-    SMALL,
-    Seal,
-    claimed,
-    clear,
-    discard,
-    discard_idle,
-    disk_errors,
-    exists,
-    kept_bytes,
-)
+from windlass.transfer.partial import SMALL, claimed, clear, discard, discard_idle, disk_errors, exists, kept_bytes
+from windlass.transfer.seal import Seal
 from windlass.transfer.takeover import hand_in, take_over
 from windlass.transfer.target import Staged, Target, Tools
 

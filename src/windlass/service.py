@@ -17,6 +17,7 @@ from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.keys import find
+from windlass.library.stock import Oddity
 from windlass.limits import Limits, read_limits
 from windlass.manifest import Format, Manifest, ManifestFile
 from windlass.news import News
@@ -152,6 +153,10 @@ class Service(Parts):
     def models(self) -> list[Model]:
         """The models on the shelf that are whole."""
         return self.places.models()
+
+    def oddities(self) -> list[Oddity]:
+        """What stands among the models and is none, with the reason."""
+        return self.places.oddities()
 
     def find(self, name: str, quantization: str | None = None) -> Model:
         """The model on the shelf that a name means: a key, `owner/repo`, or what `download` takes too.

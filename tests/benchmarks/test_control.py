@@ -1,5 +1,6 @@
 """The harness of `make bench`, where it asks a server: that its figures mean what its page says."""
 
+import random
 import socket
 import subprocess
 import sys
@@ -8,18 +9,24 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import control, load, origin, process, report, scenarios
+from benchmarks import control, load, origin, process, report, scenarios, shelves
+from benchmarks.content import Repository
 from benchmarks.control import Reading
 from benchmarks.line import Answer, Line, ServerFailure, get, post
+from benchmarks.many_models import write_models
 from benchmarks.record import write_record
 from benchmarks.server import ROOT, Server, answers_per_second, paced
+from benchmarks.trials import Field
 from windlass.jobs.states import State
 from windlass.jobs.store import Store
+from windlass.library.shelf import Shelf
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -59,21 +66,28 @@ def bare(folder: Path) -> Iterator[Server]:
         yield server
 
 
+TABLES = {
+    "8": (control.STARTS, control.PAGES, control.RATES, control.STATUSES, control.ORDERS),
+    "9": (shelves.COMMANDS, shelves.ANSWERS),
+}
+
+
 @needs_nginx
-def test_a_quick_run_fills_every_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", TABLES)
+def test_a_quick_run_fills_every_table(tmp_path: Path, key: str) -> None:
     """The command itself, small: every goal is measured, whether it is reached or not, and nothing failed."""
     output = tmp_path / "RESULTS.md"
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "8"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", key]
     ended = subprocess.run(
         [*command, "--folder", tmp_path / "work", "--output", output], cwd=ROOT, stderr=subprocess.PIPE, check=False
     )
     assert ended.returncode == 0, ended.stderr.decode()
     page = output.read_text()
-    goals = [line for line in page.splitlines() if line.startswith("| (8)")]
-    assert len(goals) == len(control.GOALS)
+    goals = [line for line in page.splitlines() if line.startswith(f"| ({key})")]
+    assert len(goals) == len([bound for bound in report.BOUNDS if bound.scenario == key])
     assert not [line for line in goals if "not measured" in line]
     assert "Not counted" not in page
-    for table in (control.STARTS, control.PAGES, control.RATES, control.STATUSES, control.ORDERS):
+    for table in TABLES[key]:
         assert f"### {table}\n" in page
     assert list((tmp_path / "work").iterdir()) == []
 
@@ -109,6 +123,30 @@ def test_a_record_is_that_of_a_server_that_is_done(tmp_path: Path) -> None:
         assert counts == {State.COMPLETED: 90, State.CANCELLED: 4, State.FAILED: 4, State.PAUSED: 2}
         assert max(len(job.manifest.files) for job in jobs) > 5
         assert [edge for _, edge, _ in store.history(jobs[0].id)][:2] == ["add", "start"]
+
+
+def test_many_models_are_listed_as_what_they_were_written_as(tmp_path: Path) -> None:
+    """All of them, half as brought by Windlass and verified; nothing is odd."""
+    write_models(tmp_path / "models", 20, 30, random.Random(1))
+    shelf = Shelf(tmp_path / "models", tmp_path)
+    models = shelf.models()
+    assert shelf.oddities() == []
+    assert Counter(model.found.format for model in models) == {"gguf": 16, "mlx": 4}
+    assert Counter(model.verified for model in models) == {True: 10, False: 10}
+    assert {len(model.files) for model in models} == {1, 2, 5}
+    assert all(model.tool_use for model in models)
+
+
+def test_a_list_that_fails_is_named(tmp_path: Path) -> None:
+    """With what the command said last; the other lists are measured all the same."""
+    scenario = scenarios.lists(64)
+    broken = replace(scenario, settings={**scenario.settings, "WINDLASS_MAX_JOBS": "many"})
+    hub = SimpleNamespace(url="http://127.0.0.1:9", ca=None)
+    field = Field(hub, Repository("o/r", ()), tmp_path / "errand", lambda: None)  # type: ignore[arg-type]
+    readings = list(shelves.watch(64, broken, field, 1, lambda line: None))
+    assert len(readings) == 4
+    assert all("WINDLASS_MAX_JOBS" in reading.said for reading in readings)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_answer_in_pieces_is_one() -> None:

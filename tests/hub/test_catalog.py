@@ -270,12 +270,32 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nbase: [*b, *b]\n"
         "a: b: c",
         "? [a]\n: b",
         "base: '" + "x" * 300_000 + "'",
+        "base: !!int ''",
+        "base: !!bool maybe",
+        "base: !!timestamp x",
     ],
 )
 def test_unreadable_yaml(text: str) -> None:
     """Bombs, foreign tags, depth, size and damage are hub errors."""
     with pytest.raises(HubError):
         read_model_yaml(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("{a: 2024-01-01, b: [2024-01-01, 1], c: {2024-01-01: x, d: 1.5}}", {"b": [1], "c": {"d": 1.5}}),
+        ("{a: !!set {x, y}, b: !!binary aGk=, c: !!omap [x: 1], d: null}", {"c": [], "d": None}),
+        ("{a: .nan, b: -.inf, c: 0x" + "f" * 5000 + ", 1: x, d: true}", {"d": True}),
+        ("[a, b]", {}),
+        ("2024-01-01", {}),
+    ],
+)
+def test_what_json_cannot_say_is_left_out(written: str, kept: object) -> None:
+    """The overrides are kept as JSON once the model is here, and a date in them must not undo a download."""
+    read = read_model_yaml(f"base: a/b\nmetadataOverrides: {written}")
+    assert read.overrides == kept
+    assert json.loads(json.dumps(dict(read.overrides))) == kept
 
 
 @given(

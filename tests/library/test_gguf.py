@@ -11,8 +11,20 @@ from hypothesis import strategies as st
 
 from effort import calls, memory
 from library.shelving import WriteGguf
-from windlass.library.gguf import _BLOCK, _BLOCKS, MAX_ELEMENTS, MAX_TEMPLATE, Damaged, GgufHead, scan
+from windlass.library.gguf import (
+    _BLOCK,
+    _BLOCKS,
+    _MANY_TEXTS,
+    MAX_ELEMENTS,
+    MAX_TEMPLATE,
+    Damaged,
+    GgufHead,
+    _Cursor,
+    _scan,
+    scan,
+)
 from windlass.library.heads import FILE_TYPES, read_gguf
+from windlass.library.opening import open_file
 
 
 def text(value: bytes) -> bytes:
@@ -221,6 +233,74 @@ def test_a_real_vocabulary_is_quick(gguf_bytes: WriteGguf, tmp_path: Path) -> No
     blocks = many.stat().st_size // _BLOCK + 1
     assert calls(lambda: scan(many)) <= calls(lambda: scan(few)) + 5 * blocks
     assert memory(lambda: scan(many)) < 4 * _BLOCK
+
+
+def vocabulary(*tokens: bytes) -> bytes:
+    """A head whose vocabulary ends in these tokens, with a fact after it that begins as a leap wants it."""
+    all_tokens = [b"a token of some length"] * _MANY_TEXTS + list(tokens)
+    texts = pair("tokenizer.ggml.tokens", 9, array(8, len(all_tokens), b"".join(map(text, all_tokens))))
+    return file(texts, pair("tokenizer.ggml.bos_token_id", 4, bytes(4)), pair("general.name", 8, text(b"here")))
+
+
+def test_a_vocabulary_is_leapt_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the fact behind it, wherever the blocks that are read begin and end."""
+    monkeypatch.setattr("windlass.library.gguf._BLOCK", 64)
+    path = tmp_path / "x.gguf"
+    for number in range(70):
+        path.write_bytes(vocabulary(bytes(number)))
+        with open_file(path) as opened:
+            cursor = _Cursor(opened, path.stat().st_size, may_leap=True)
+            assert _scan(cursor).name == "here"
+            assert cursor.has_leapt
+
+
+@pytest.mark.parametrize("following", range(20))
+def test_a_token_that_looks_like_a_fact(scan_bytes: Any, following: int) -> None:
+    """Whatever comes after it, by which it might be taken for a fact of some type: the head is read as it is."""
+    assert scan_bytes(vocabulary(b"tokenizer.", b"x" * following, b"more")).name == "here"
+    assert scan_bytes(vocabulary(b"tokenizer.ggml.eos", bytes(following), bytes(99))).name == "here"
+
+
+@pytest.mark.parametrize("after", [b"", pair("general.file_type", 4, bytes(4))])
+def test_a_vocabulary_with_nothing_to_leap_to(scan_bytes: Any, after: bytes) -> None:
+    """Its texts are gone through one by one, and not one may be missing."""
+    texts = pair("x", 9, array(8, 2 * _MANY_TEXTS, text(b"abcdefghijkl") * 2 * _MANY_TEXTS))
+    whole = file(pair("general.name", 8, text(b"here")), texts, *[after] * bool(after))
+    assert scan_bytes(whole).name == "here"
+    with pytest.raises(Damaged, match="cut short"):
+        scan_bytes(whole[:-1])
+
+
+HEADS_WITHOUT_MEASURE = {
+    "many templates": [
+        pair(f"tokenizer.chat_template.{n}", 8, text("😀".encode() + b"x" * 200_000)) for n in range(100)
+    ],
+    "a template twice": [pair("tokenizer.chat_template", 8, text("😀".encode() * 1_000_000))] * 5,
+    "keys without end": [pair("😀" * 16_000 + f"{n}.context_length", 4, bytes(4)) for n in range(300)],
+    "texts for numbers": [pair(f"{n}.context_length", 8, text(b"x" * 200_000)) for n in range(100)],
+    "many of all": [pair(f"{n:060}.context_length"[-60:], 4, bytes(4)) for n in range(20_000)],
+}
+
+
+@pytest.mark.parametrize("pairs", HEADS_WITHOUT_MEASURE.values(), ids=HEADS_WITHOUT_MEASURE.keys())
+def test_little_is_kept_of_a_head(scan_bytes: Any, tmp_path: Path, pairs: list[bytes]) -> None:
+    """A head of some 20 MB, made to fill memory, is scanned in less than what one template may take."""
+    scan_bytes(file(*pairs))
+    assert memory(lambda: scan(tmp_path / "x.gguf")) < 16_000_000
+
+
+def test_arrays_within_arrays_cost_little(tmp_path: Path) -> None:
+    """A hole in a file reads as millions of empty arrays, one call each: they are not gone through."""
+    path = tmp_path / "x.gguf"
+    path.write_bytes(file(pair("x", 9, array(9, MAX_ELEMENTS // 2))))
+    with path.open("r+b") as hole:
+        hole.truncate(2**27)
+
+    def read() -> None:
+        with pytest.raises(Damaged):
+            scan(path)
+
+    assert calls(read) < 200_000
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,8 @@ SHAPES: dict[str, tuple[dict[str, bytes | None], set[str], set[str]]] = {
         {"m@q8_0", "m@q4_0"},
         set(),
     ),
-    "a projector alone": ({"o/M/mmproj-F16.gguf": None}, set(), set()),
-    "decoys": ({"o/M/imatrix.gguf": None, "o/M/imatrix.dat": b"x", "o/M/mtp-M-Q8_0.gguf": None}, set(), set()),
+    "a projector alone": ({"o/M/mmproj-F16.gguf": None}, set(), {"o/M"}),
+    "decoys": ({"o/M/imatrix.gguf": None, "o/M/imatrix.dat": b"x", "o/M/mtp-M-Q8_0.gguf": None}, set(), {"o/M"}),
     "leftovers": (
         {
             "o/M/downloading_M-Q8_0.gguf": None,
@@ -83,12 +83,18 @@ SHAPES: dict[str, tuple[dict[str, bytes | None], set[str], set[str]]] = {
             ".windlass/o/M-Q8_0.gguf": None,
         },
         set(),
-        set(),
+        {"o/M/downloading_M-Q8_0.gguf", "o/M/M-Q8_0.gguf.part", "o/M/M-Q8_0.gguf.incomplete"},
     ),
     "an empty file": ({"o/M/M-Q8_0.gguf": b""}, set(), {"o/M/M-Q8_0.gguf"}),
     "a damaged file": ({"o/M/M-Q8_0.gguf": b"GGUF" + bytes(9)}, set(), {"o/M/M-Q8_0.gguf"}),
     "outside owner/repo": ({"M-Q8_0.gguf": None, "o/M-Q8_0.gguf": None}, set(), {"M-Q8_0.gguf", "o/M-Q8_0.gguf"}),
-    "not a model at all": ({"o/M/README.md": b"x", "o/note.txt": b"x"}, set(), set()),
+    "not a model at all": ({"o/M/README.md": b"x", "o/note.txt": b"x"}, set(), {"o/M", "o/note.txt"}),
+    "hidden files alone": ({"o/M/.gitattributes": b"x", "o/.DS_Store": b"x", ".DS_Store": b"x"}, set(), set()),
+    "what goes with a model": (
+        {"o/M/M-Q8_0.gguf": None, "o/M/README.md": b"x", "o/M/imatrix.gguf": None},
+        {"m"},
+        set(),
+    ),
     "a name that cannot be shown": ({"o/M/M\x1b-Q8_0.gguf": None}, set(), {"o/M/M\\x1b-Q8_0.gguf"}),
     "MLX": ({"o/M-4bit/config.json": CONFIG, "o/M-4bit/model.safetensors": MLX}, {"m-4bit"}, set()),
     "MLX with an index": (
@@ -125,7 +131,7 @@ SHAPES: dict[str, tuple[dict[str, bytes | None], set[str], set[str]]] = {
         {"m"},
         set(),
     ),
-    "weights without a config": ({"o/M/model.safetensors": PLAIN}, set(), set()),
+    "weights without a config": ({"o/M/model.safetensors": PLAIN}, set(), {"o/M"}),
     "a damaged config": (
         {"o/M/config.json": b"{", "o/M/model.safetensors": PLAIN},
         set(),
@@ -348,7 +354,7 @@ def test_what_was_adopted_by_hand_stays(shelf: Shelf, put: Put, gguf_bytes: Writ
 
 
 def test_links_are_followed(shelf: Shelf, gguf_bytes: WriteGguf, tmp_path: Path) -> None:
-    """Linked files, repositories and owners are seen; links to nothing are odd, and circles end."""
+    """Linked files, repositories and owners are seen; links to nothing and circles are odd."""
     real = tmp_path / "real/M"
     real.mkdir(parents=True)
     (real / "M-Q8_0.gguf").write_bytes(gguf_bytes())
@@ -359,7 +365,11 @@ def test_links_are_followed(shelf: Shelf, gguf_bytes: WriteGguf, tmp_path: Path)
     (shelf.models_dir / "o/F/F-Q8_0.gguf").symlink_to(real / "M-Q8_0.gguf")
     (shelf.models_dir / "o/F/G-Q8_0.gguf").symlink_to(tmp_path / "nothing")
     assert [model.key for model in shelf.models()] == ["f", "m", "r"]
-    assert shelf.oddities() == [("o/F/G-Q8_0.gguf", "it is a link to nothing")]
+    assert shelf.oddities() == [
+        ("linked/M/circle", "it leads back to a folder that it stands in"),
+        ("o/F/G-Q8_0.gguf", "it is a link to nothing"),
+        ("o/R/circle", "it leads back to a folder that it stands in"),
+    ]
 
 
 def test_no_models_folder_is_no_model(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def test_what_is_on_disk(receipts: Receipts) -> None:
         {"mtime_ns": None},
         {"surplus": 1},
         {"chunks": 5},
+        {"chunks": ["\ud800"]},
+        {"digest": {"algorithm": "sha256", "hex": [[]]}},
+        {"repo": None},
+        {"source": "\udfff"},
+        {"adopted": "no"},
     ],
 )
 def test_a_damaged_receipt_is_none(receipts: Receipts, change: dict[str, Any]) -> None:
@@ -112,6 +117,12 @@ def test_a_models_receipt_is_read_back(receipts: Receipts) -> None:
     [
         (r"\"id\":\"owner/M-GGUF\"", r"\"id\":5"),
         (r"\"size\":3", r"\"size\":\"3\""),
+        (r"\"repo\":\"owner/M-GGUF\"", r"\"repo\":\"/owner/M-GGUF\""),
+        (r"\"repo\":\"owner/M-GGUF\"", r"\"repo\":\"../M-GGUF\""),
+        (r"\"repo\":\"owner/M-GGUF\"", r"\"repo\":\"owner\""),
+        (r"\"path\":\"M-Q4_K_M.gguf\"", r"\"path\":\"../../../x\""),
+        (r"\"path\":\"M-Q4_K_M.gguf\"", r"\"path\":\"/etc/passwd\""),
+        (r"\"display_name\":\"M-GGUF\"", r"\"display_name\":\"\\ud800\""),
         ('"overrides":{}', '"overrides":5'),
         ('"version":1', '"version":2'),
     ],

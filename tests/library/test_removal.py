@@ -131,3 +131,17 @@ def test_a_model_known_by_two_names_loses_both(shelf: Shelf, gguf_bytes: WriteGg
     assert len(shelf.receipts_of(model)) == 2
     take_off(shelf, model)
     assert shelf.receipts.models() == []
+
+
+def test_nothing_goes_where_a_receipt_leads(shelf: Shelf, tmp_path: Path) -> None:
+    """A receipt may come with a folder that somebody else has written: what it names outside is not even seen."""
+    outside = tmp_path / "outside" / "M-Q4_K_M.gguf"
+    outside.parent.mkdir()
+    outside.write_bytes(b"mine")
+    for number, repo in enumerate((str(outside.parent), "../outside", "o/../../outside")):
+        file = file_of(b"abc", outside.name, repo=repo)
+        shelf.finish(manifest_of(file, file_of(b"abc", "other.gguf"), id=f"o/{number}"))
+        assert shelf.broken() == []
+        with pytest.raises(StorageUnavailable, match="leads to"):
+            remove(Removal((file.shelf_path,), (), 0), shelf.receipts, [])
+    assert outside.read_bytes() == b"mine"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from effort import memory
 from library.shelving import safetensors_bytes
 from windlass.library import safetensors
 from windlass.library.gguf import Damaged
@@ -109,11 +110,24 @@ def test_damaged_weights(tmp_path: Path, head: dict[str, Any]) -> None:
         scan(write(tmp_path / "w", struct.pack("<Q", len(text)) + text + bytes(4)))
 
 
-def test_too_many_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More tensors than a model has are not gone through."""
-    monkeypatch.setattr(safetensors, "MAX_TENSORS", 1)
-    with pytest.raises(Damaged, match="claims 2"):
-        scan(write(tmp_path / "w", WEIGHTS))
+@pytest.mark.parametrize("value", [b"[]", b"{}", b'{"a":1}', b'"ab"', b"[" * 50 + b"]" * 50, b"1234.5"])
+def test_json_of_more_values_than_there_are(tmp_path: Path, value: bytes) -> None:
+    """Text within the bound of bytes may stand for thirty times as much memory: such a one is not read."""
+    count = safetensors.MAX_JSON // (len(value) + 1) - 10
+    path = write(tmp_path / "config.json", b'{"a":[' + value + (b"," + value) * (count - 1) + b"]}")
+    assert path.stat().st_size <= safetensors.MAX_JSON
+
+    def read() -> None:
+        with pytest.raises(Damaged, match="values"):
+            read_json(path)
+
+    assert memory(read) < 2 * safetensors.MAX_JSON
+
+
+def test_json_of_as_many_values_as_may_be(tmp_path: Path) -> None:
+    """The costliest text that is read takes less than 150 MB."""
+    text = b'{"a":[{}' + b",{}" * (safetensors.MAX_VALUES // 2 - 2) + b"]}"
+    assert memory(lambda: read_json(write(tmp_path / "config.json", text))) < 150_000_000
 
 
 def test_weights_cut_short_anywhere(tmp_path: Path) -> None:

@@ -57,9 +57,15 @@ def real_repositories() -> Path:
 @pytest.fixture(scope="session")
 def real_hub(real_repositories: Path) -> Iterator[str]:
     """`windlass hub` over the real repositories."""
-    from windlass.share.serve import Running  # late, as below: every test session imports this module
+    from huggingface_hub import HfApi  # late, as below: every test session imports this module
+
+    from windlass.share.serve import Running
 
     with Running(real_repositories) as running:
+        # Hashed now, where nothing is known of them yet: the threads that do it stay until the server ends, and no test
+        # is to be taken for the one that left them.
+        for name in (EMBEDDING, VOCABULARIES):
+            list(HfApi(endpoint=running.url).list_repo_tree(name))
         yield running.url
 
 

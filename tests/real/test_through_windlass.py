@@ -22,6 +22,15 @@ print(json.dumps(model.similarity(vectors, vectors).tolist()))
 """
 
 
+_TRANSFORM = """
+import sys
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+config = AutoConfig.from_pretrained(sys.argv[1])
+tokens = AutoTokenizer.from_pretrained(sys.argv[1])("a winch hauls", return_tensors="pt")
+print(config.model_type, *AutoModel.from_pretrained(sys.argv[1])(**tokens).last_hidden_state.shape)
+"""
+
+
 @pytest.fixture
 def downloaded_embedding(real_hub: str, real_repositories: Path, tmp_path: Path) -> Path:
     """The embedding model, brought in over the REST API; each file compared with the one that the hub has."""
@@ -32,11 +41,17 @@ def downloaded_embedding(real_hub: str, real_repositories: Path, tmp_path: Path)
         assert job["items"][0]["format"] == "safetensors"
         (row,) = server.ask("GET", "/api/v1/models").json["models"]
         assert (row["type"], row["max_context_length"]) == ("embedding", 512)
-    folder = home.models / EMBEDDING
-    for path in folder.rglob("*"):
+    for path in (home.models / EMBEDDING).rglob("*"):
         if path.is_file():
-            assert sha256(path) == sha256(real_repositories / EMBEDDING / path.relative_to(folder))
-    return folder
+            assert sha256(path) == sha256(real_repositories / path.relative_to(home.models))
+    return printed(home, EMBEDDING)
+
+
+def printed(home: Home, model: str) -> Path:
+    """What `windlass path` says that a program is to be given: nothing below opens anything else."""
+    ended = home.run("path", model)
+    assert ended.returncode == 0, ended.stderr
+    return Path(ended.stdout.removesuffix("\n"))
 
 
 def test_a_safetensors_model_loads(downloaded_embedding: Path) -> None:
@@ -54,12 +69,27 @@ def test_a_safetensors_model_loads(downloaded_embedding: Path) -> None:
 
 def test_an_embedding_model_embeds(downloaded_embedding: Path, python_with_sentence_transformers: str) -> None:
     """sentence-transformers loads the folder offline, and what is alike comes out alike."""
-    command = [python_with_sentence_transformers, "-c", _EMBED, str(downloaded_embedding)]
-    environment = {"HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(downloaded_embedding.parent)}
+    eating, _, _ = json.loads(said_by(python_with_sentence_transformers, _EMBED, downloaded_embedding))
+    assert eating[1] > 0.5 > eating[2]
+
+
+def test_a_safetensors_model_opens_in_transformers(
+    downloaded_embedding: Path, python_with_sentence_transformers: str
+) -> None:
+    """Configuration, tokenizer and weights, offline, from the folder that `windlass path` prints."""
+    said = said_by(python_with_sentence_transformers, _TRANSFORM, downloaded_embedding)
+    model_type, _, tokens, width = said.split()
+    assert (model_type, width) == ("bert", "384")
+    assert int(tokens) > 3
+
+
+def said_by(python: str, code: str, folder: Path) -> str:
+    """The last line that the code prints when it is given the folder; no network is asked."""
+    environment = {"HF_HUB_OFFLINE": "1", "PATH": "/usr/bin:/bin", "HOME": str(folder.parent)}
+    command = [python, "-c", code, str(folder)]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
-    eating, _, _ = json.loads(ended.stdout.splitlines()[-1])
-    assert eating[1] > 0.5 > eating[2]
+    return ended.stdout.splitlines()[-1]
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +117,7 @@ def test_real_gguf_heads(real_hub: str, real_repositories: Path, tmp_path: Path)
         assert job["status"] == "completed", job
         (row,) = server.ask("GET", "/api/v1/models").json["models"]
         assert row["architecture"] == "phi3"
-    path = home.models / VOCABULARIES / name
+    path = printed(home, VOCABULARIES)
     assert sha256(path) == sha256(real_repositories / VOCABULARIES / name)
     field = gguf.GGUFReader(path).get_field("general.architecture")
     assert field is not None

@@ -15,17 +15,8 @@ import pytest
 from transfer.partials import ID, SIZE, begun, kept, opened, piece
 from transfer.virtual_time import Inline
 from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
-from windlass.transfer.partial import (
-    Partial,
-    Seal,
-    claimed,
-    discard,
-    disk_error,
-    exists,
-    kept_bytes,
-    open_partial,
-    read_seal,
-)
+from windlass.transfer.partial import Partial, claimed, discard, disk_error, exists, kept_bytes, open_partial, read_seal
+from windlass.transfer.seal import Seal
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])

@@ -17,6 +17,9 @@ Everything = Annotated[bool, typer.Option("-a", "--all", help="Every model that 
 
 
 def ls(
+    everything: Annotated[
+        bool, typer.Option("-a", "--all", help="What stands among them and is no model, too, and why.")
+    ] = False,
     outdated: Annotated[
         bool, typer.Option("--outdated", help="Only those with something newer, and what it would fetch.")
     ] = False,
@@ -24,14 +27,14 @@ def ls(
 ) -> None:
     """List the models that are here, whole.
 
-    Example: windlass ls --json
+    Example: windlass ls --all
     """
     if outdated:
         from windlass.cli.update import list_outdated
 
         _end(list_outdated(settings(), console(), as_json=as_json))
         return
-    from windlass.cli.tables import show_models
+    from windlass.cli.tables import show_models, show_shelf
     from windlass.library.lists import v1_row
     from windlass.service import Service
 
@@ -40,7 +43,11 @@ def ls(
             console().print(
                 f"{folder} is not there, so what it holds is not listed. Is its disk mounted?", markup=False
             )
-        show_models([v1_row(model) for model in service.models()], as_json=as_json)
+        rows = [v1_row(model) for model in service.models()]
+        if everything:
+            show_shelf(rows, service.oddities(), as_json=as_json)
+        else:
+            show_models(rows, as_json=as_json)
 
 
 def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:

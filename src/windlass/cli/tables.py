@@ -1,5 +1,6 @@
 """`windlass ls` and `windlass ps`: what is here, and what is on its way."""
 
+import io
 import json
 import os
 import sys
@@ -14,24 +15,30 @@ from windlass.cli import words
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from windlass.library.stock import Oddity
     from windlass.tokens import Token
 
 Row = dict[str, Any]
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False, markup: bool = True) -> Console:
     """A console that with NO_COLOR set writes no style at all; Rich alone would still write bold and dim.
 
-    Text is text: `:x:` in a name is no picture.
+    Text is text: `:x:` in a name is no picture, and without `markup` `[/b]` is no end of anything.
     """
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, emoji=False, color_system=None)
-    return Console(stderr=stderr, highlight=False, emoji=False)
+        return Console(stderr=stderr, highlight=False, emoji=False, markup=markup, color_system=None)
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=markup)
 
 
 def output() -> Console:
-    """A console on stdout. A pipe has no width: nothing is cut off there."""
-    out = console()
+    """A console on stdout, for names that others gave: nothing in them is markup, and what it cannot write is escaped.
+
+    A pipe has no width: nothing is cut off there.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    out = console(markup=False)
     if not out.is_terminal:
         out.width = 10_000
     return out
@@ -42,12 +49,29 @@ def show_models(rows: list[Row], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(rows) + "\n")
         return
+    _print(_models(rows), rows, "No models yet. Bring one in: windlass get qwen/qwen3-4b-2507")
+
+
+def show_shelf(rows: list[Row], oddities: "Sequence[Oddity]", *, as_json: bool) -> None:
+    """The models, and what stands among them and is none."""
+    if as_json:
+        odd = [{"path": path, "reason": reason} for path, reason in oddities]
+        sys.stdout.write(json.dumps({"models": rows, "oddities": odd}) + "\n")
+        return
+    show_models(rows, as_json=False)
+    shown = table("NO MODEL", "WHY")
+    for path, reason in oddities:
+        shown.add_row(path, reason)
+    _print(shown, oddities, "Nothing else stands there.")
+
+
+def _models(rows: list[Row]) -> "Table":
     shown = table("MODEL", "QUANT", "FORMAT", "PARAMS", "SIZE")
     for row in rows:
         quantization = (row.get("quantization") or {}).get("name") or ""
         sizes = (row.get("params_string") or "", words.size(row["size_bytes"]))
         shown.add_row(row["key"], quantization, row.get("format") or "", *sizes)
-    _print(shown, rows, "No models yet. Bring one in: windlass get qwen/qwen3-4b-2507")
+    return shown
 
 
 def show_outdated(rows: list[Row], *, as_json: bool) -> None:
@@ -110,7 +134,7 @@ def table(*columns: str) -> "Table":
     return empty
 
 
-def _print(table: "Table", rows: Sequence[Mapping[str, Any]], otherwise: str) -> None:
+def _print(table: "Table", rows: "Sequence[object]", otherwise: str) -> None:
     if not rows:
         console(stderr=True).print(otherwise)
         return

@@ -4,6 +4,7 @@ Form: https://modelyaml.org (a draft) and LM Studio's manifest.json.
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ LIMIT = 256 * 1024
 
 _DEEPEST = 32
 _MOST_BASES = 200
+# What PyYAML comes to where the text is wrong, beside its own errors: `!!int ""`, `!!bool maybe` and `!!timestamp x`
+# fail wherever they happen to.
+_FAILURES = (ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class ModelYaml:
     Attributes:
         model: `owner/name` as it states itself, None if it does not.
         bases: where the weights are, in the author's order; any one of them is the model.
-        overrides: `metadataOverrides`.
+        overrides: `metadataOverrides`, of values that JSON knows.
         warnings: what was passed over, in sentences for people.
     """
 
@@ -76,7 +80,26 @@ def read_model_yaml(text: str) -> ModelYaml:
         raise HubError("The model.yaml is none: it names no `base`.")
     bases, warnings = _bases(raw["base"])
     overrides = raw.get("metadataOverrides")
-    return ModelYaml(_text(raw.get("model")), bases, overrides if isinstance(overrides, dict) else {}, warnings)
+    return ModelYaml(_text(raw.get("model")), bases, _plain_dict(overrides), warnings)
+
+
+def _plain_dict(value: object) -> dict[str, Any]:
+    """What of a mapping JSON can say too: overrides are kept in the model's receipt, and YAML has dates and sets."""
+    if not isinstance(value, dict):
+        return {}
+    return {key: _plain(item) for key, item in value.items() if isinstance(key, str) and _is_plain(item)}
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, dict):
+        return _plain_dict(value)
+    return [_plain(item) for item in value if _is_plain(item)] if isinstance(value, list) else value
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, int):  # in another base than ten YAML's may have any number of digits, which no JSON may
+        return -(2**63) <= value < 2**63
+    return value is None or isinstance(value, str | list | dict) or (isinstance(value, float) and math.isfinite(value))
 
 
 def read_manifest(raw: object) -> ModelYaml:
@@ -156,7 +179,7 @@ def _safe_yaml(text: str) -> object:
             if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
                 raise HubError("The model.yaml has aliases or is nested too deeply.")
         return yaml.load(text, Loader=loader)  # noqa: S506  CSafeLoader is a safe loader
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError) as error:
+    except (yaml.YAMLError, *_FAILURES) as error:
         raise HubError(f"The model.yaml cannot be read: {str(error)[:200]}.") from error
 
 

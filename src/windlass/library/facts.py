@@ -12,6 +12,7 @@ from windlass.quantization import bits_of
 
 # `30B`, `0.6B`, `8x7B`, `270M`, `30B-A3B` as a word of a name.
 _PARAMETERS = re.compile(r"(?<![A-Za-z0-9.])(?:\d+x)?\d+(?:\.\d+)?[BM](?:-A\d+(?:\.\d+)?B)?(?![A-Za-z0-9])", re.I)
+_HALF = re.compile(r"[\ud800-\udfff]")
 _NO_HEAD = Head()
 T = TypeVar("T")
 
@@ -157,7 +158,7 @@ def _short(count: int) -> str:
 def _first(value: Any, kind: type[T]) -> T | None:
     """The first of a list in `metadataOverrides`, which a person may have written: anything may stand there."""
     values: Sequence[Any] = value if isinstance(value, list | tuple) else (value,)
-    return next((item for item in values if type(item) is kind and item), None)
+    return next((item for item in values if type(item) is kind and item and not _is_half(item)), None)
 
 
 def _flag(told: Mapping[str, Any], name: str, otherwise: bool) -> bool:
@@ -171,4 +172,9 @@ def _reasoning(value: Any) -> bool | Literal["mixed"]:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value.strip() else None
+    return value if isinstance(value, str) and value.strip() and not _is_half(value) else None
+
+
+def _is_half(value: Any) -> bool:
+    """Whether it has half a character in it, as JSON may: an answer with one could not be sent at all."""
+    return isinstance(value, str) and bool(_HALF.search(value))

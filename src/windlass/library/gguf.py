@@ -2,6 +2,8 @@
 
 Our own, because the `gguf` package builds an object for each of 150,000 tokens: seconds and hundreds of megabytes on a
 real vocabulary. This one skips arrays, and believes no number that the file's own size or a sane bound contradicts.
+A vocabulary it does not even walk: from its first text it leaps to the fact that follows it, which is searched for, and
+walks from text to text only where what is found there does not read on as a head does.
 
 The layout is the GGUF specification's (ggml, docs/gguf.md): magic, version, number of tensors, number of key-value
 pairs, the pairs, then one record for each tensor.
@@ -17,6 +19,8 @@ from operator import length_hint
 from pathlib import Path
 from typing import Any
 
+from windlass.library.opening import open_file
+
 MAX_PAIRS = 100_000
 MAX_TENSORS = 100_000
 MAX_STRING = 10_000_000
@@ -25,7 +29,15 @@ MAX_HEAD = 256 * 1024 * 1024
 MAX_NESTING = 4
 MAX_TEMPLATE = 256 * 1024  # characters kept of a chat template
 _MAX_KEY = 65_535  # the specification's own bound
+_LONGEST_KEY = 64  # of those that are kept, so that a head full of them takes little memory
+_NESTED = 500  # elements that an array within an array counts for: no model has any, and each is a call
 _BLOCK = 256 * 1024
+
+# How a fact of the tokenizer begins, but for the first byte of its key's length. A text of a vocabulary that begins so
+# looks the same, and is seen through when what comes after its end does not read on.
+_LEAP = b"\0\0\0\0\0\0\0tokenizer."
+_MANY_TEXTS = 4096  # from which on a leap is worth the search
+_LONG_TEXT = 64  # bytes; in an array of longer ones, on the average, the search is given up
 
 # type number → format of one value; 8 is a string, 9 an array
 _SCALARS = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
@@ -43,17 +55,11 @@ _BLOCKS = {
 _UNKNOWN_BLOCK = (1, 0)  # a type of tomorrow: its bytes cannot be counted, only where they start
 _ALIGNMENT = "general.alignment"
 
-_GENERAL = {
-    "general.architecture",
-    "general.name",
-    "general.size_label",
-    "general.file_type",
-    "general.type",
-    _ALIGNMENT,
-}
-_OF_ARCHITECTURE = {"context_length", "block_count", "expert_count", "embedding_length", "pooling_type"}
-_SPLIT = {"split.no", "split.count"}
 _TEMPLATE = "tokenizer.chat_template"
+_TOOL_TEMPLATE = f"{_TEMPLATE}.tool_use"
+_TEXTS = {"general.architecture", "general.name", "general.size_label", "general.type", _TEMPLATE}
+_NUMBERS = {"general.file_type", _ALIGNMENT, "split.no", "split.count"}
+_OF_ARCHITECTURE = {"context_length", "block_count", "expert_count", "embedding_length", "pooling_type"}
 
 
 class Damaged(ValueError):
@@ -100,23 +106,35 @@ def scan(path: Path) -> GgufHead:
         Damaged: the file is no GGUF file, or it is cut short, or a number in it cannot be.
         OSError: the file cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
-        cursor = _Cursor(file, file.seek(0, 2))
-        version = _version(cursor)
-        tensor_count, pair_count = cursor.u64(), cursor.u64()
-        if tensor_count > MAX_TENSORS or pair_count > MAX_PAIRS:
-            raise Damaged(f"it claims {tensor_count} tensors and {pair_count} facts, which no model has")
-        facts = dict(_pairs(cursor, pair_count))
-        parameters = _tensors(cursor, tensor_count, _number(facts.get(_ALIGNMENT)) or 32)
+    with open_file(path) as file:
+        size = file.seek(0, 2)
+        leaping = _Cursor(file, size, may_leap=True)
+        try:
+            return _scan(leaping)
+        except Damaged:
+            if not leaping.has_leapt:
+                raise
+        return _scan(_Cursor(file, size, may_leap=False))
+
+
+def _scan(cursor: "_Cursor") -> GgufHead:
+    version = _version(cursor)
+    tensor_count, pair_count = cursor.u64(), cursor.u64()
+    if tensor_count > MAX_TENSORS or pair_count > MAX_PAIRS:
+        raise Damaged(f"it claims {tensor_count} tensors and {pair_count} facts, which no model has")
+    facts = dict(_pairs(cursor, pair_count))
+    parameters = _tensors(cursor, tensor_count, _number(facts.get(_ALIGNMENT)) or 32)
     return _head(version, tensor_count, parameters, facts)
 
 
 class _Cursor:
     """A place in the file that only moves on. Holds one block; what is skipped beyond it is never read."""
 
-    def __init__(self, file: FileIO, size: int) -> None:
+    def __init__(self, file: FileIO, size: int, *, may_leap: bool) -> None:
         self.size = size
         self.budget = MAX_ELEMENTS
+        self.may_leap = may_leap
+        self.has_leapt = False
         self._file = file
         self._end = min(size, MAX_HEAD)
         self._block = b""
@@ -180,6 +198,23 @@ class _Cursor:
             if self.position > self._end:
                 raise self._short()
 
+    def leap_over_strings(self, count: int) -> bool:
+        """Pass over as many strings as a vocabulary has, to where the next fact of the tokenizer seems to begin."""
+        if not self.may_leap or count < _MANY_TEXTS or self.order != "<":
+            return False
+        start = self.position + 8 * count  # each has its length before it
+        end = min(self._end, self.position + _LONG_TEXT * count)
+        while start + len(_LEAP) < end:
+            self._file.seek(start)
+            block = self._file.read(min(_BLOCK, end - start))
+            found = block.find(_LEAP, 1)
+            if found > 0:
+                self._at += start + found - 1 - self.position
+                self.has_leapt = True
+                return True
+            start += max(len(block) - len(_LEAP), 1)
+        return False
+
     def _fill(self, count: int) -> None:
         start = self.position
         if start + count > self._end:
@@ -212,18 +247,26 @@ def _pairs(cursor: _Cursor, count: int) -> Iterator[tuple[str, Any]]:
     for _ in range(count):
         key = cursor.string(_MAX_KEY).decode("utf-8", "replace")
         kind = cursor.u32()
-        if not _is_wanted(key) or kind == _ARRAY:
+        if kind == _STRING and key in _TEXTS:
+            yield key, _start_of(cursor.string(MAX_STRING))
+        elif kind == _STRING and key == _TOOL_TEMPLATE:
             _skip(cursor, kind)
-        elif kind == _STRING:
-            yield key, cursor.string(MAX_STRING).decode("utf-8", "replace")[:MAX_TEMPLATE]
+            yield key, True
+        elif kind in {_STRING, _ARRAY} or not _is_number(key):
+            _skip(cursor, kind)
         else:
             yield key, _scalar(cursor, kind)
 
 
-def _is_wanted(key: str) -> bool:
-    if key in _GENERAL or key in _SPLIT or key.startswith(_TEMPLATE):
+def _start_of(text: bytes) -> str:
+    return text[: 4 * MAX_TEMPLATE].decode("utf-8", "replace")[:MAX_TEMPLATE]
+
+
+def _is_number(key: str) -> bool:
+    """Whether it is the key of a number that is wanted. What is kept of a head is bounded, whatever stands in it."""
+    if key in _NUMBERS:
         return True
-    return key.rpartition(".")[2] in _OF_ARCHITECTURE
+    return len(key) <= _LONGEST_KEY and key.rpartition(".")[2] in _OF_ARCHITECTURE
 
 
 def _scalar(cursor: _Cursor, kind: int) -> Any:
@@ -245,11 +288,12 @@ def _skip(cursor: _Cursor, kind: int, depth: int = 0) -> None:
 
 def _skip_array(cursor: _Cursor, depth: int) -> None:
     kind, count = cursor.u32(), cursor.u64()
-    cursor.budget -= count
+    cursor.budget -= count * (_NESTED if kind == _ARRAY else 1)
     if depth > MAX_NESTING or cursor.budget < 0:
         raise Damaged("its arrays are deeper or longer than any model's")
     if kind == _STRING:
-        cursor.skip_strings(count)
+        if not cursor.leap_over_strings(count):
+            cursor.skip_strings(count)
     elif kind in _WIDTHS:
         cursor.skip(count * _WIDTHS[kind])
     else:
@@ -287,8 +331,8 @@ def _head(version: int, tensor_count: int, parameters: int, facts: dict[str, Any
         size_label=_text(facts.get("general.size_label")),
         kind=_text(facts.get("general.type")),
         file_type=_number(facts.get("general.file_type")),
-        chat_template=template if isinstance(template := facts.get(_TEMPLATE), str) else None,
-        tool_template=f"{_TEMPLATE}.tool_use" in facts,
+        chat_template=facts.get(_TEMPLATE),
+        tool_template=_TOOL_TEMPLATE in facts,
         split=(shard, shards) if shard is not None and shards else None,
         parameters=parameters,
         pooling=f"{architecture}.pooling_type" in facts,

@@ -82,7 +82,7 @@ def read_folder(folder: Path, weights: str, *, is_all: bool) -> Head:
         Damaged: config.json or the weights file cannot be read as what it is.
         OSError: one of them cannot be read at all.
     """
-    config = safetensors.read_config(folder / "config.json")
+    config = _config(folder / "config.json")
     first = safetensors.scan(folder / weights)
     return Head(
         architecture=config.model_type,
@@ -96,6 +96,13 @@ def read_folder(folder: Path, weights: str, *, is_all: bool) -> Head:
     )
 
 
+def _config(path: Path) -> safetensors.Config:
+    try:
+        return safetensors.read_config(path)
+    except gguf.Damaged as error:  # what is odd is the weights' path
+        raise gguf.Damaged(f"the config.json beside it is none: {error}") from error
+
+
 def _quantization(config: safetensors.Config) -> str | None:
     if config.bits:
         fp = config.mode if config.mode in {"mxfp4", "mxfp8", "nvfp4"} else None
@@ -105,7 +112,8 @@ def _quantization(config: safetensors.Config) -> str | None:
 
 def _parameters(head: safetensors.WeightsHead, bits: int | None) -> int | None:
     packed = head.elements.get("U32", 0) * 32 // bits if bits else 0
-    return packed + sum(count for dtype, count in head.elements.items() if dtype != "U32") or None
+    count = packed + sum(count for dtype, count in head.elements.items() if dtype != "U32")
+    return count if 0 < count < 2**60 else None
 
 
 def knows_tools(template: str | None) -> bool:

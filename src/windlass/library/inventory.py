@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
@@ -149,11 +150,13 @@ def _stamp(stock: Stock, shelf_path: str) -> Stamp | None:
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, Stamp]]:
-    """The JSON files of a folder with their stamps, by name; none when the folder cannot be read."""
+    """The JSON files of a folder with their stamps, by name; what cannot be looked at is passed over."""
     try:
         with os.scandir(folder) as entries:
-            found = [(entry.path, entry.stat()) for entry in entries if entry.name.endswith(".json")]
+            found = [entry for entry in entries if entry.name.endswith(".json")]
     except OSError:
         return
-    for path, status in sorted(found, key=lambda item: item[0]):
-        yield path, Stamp(status.st_size, status.st_mtime_ns)
+    for entry in sorted(found, key=lambda entry: entry.name):
+        with suppress(OSError):
+            status = entry.stat()
+            yield entry.path, Stamp(status.st_size, status.st_mtime_ns)

@@ -14,6 +14,7 @@ import xxhash
 
 from windlass.errors import StorageFailure
 from windlass.library.disk import folder_below, write_atomically
+from windlass.library.opening import read_file
 
 _LARGEST = 256 * 1024 * 1024
 
@@ -71,9 +72,7 @@ class Known:
 
     def _load(self) -> dict[str, list[Any]]:
         try:
-            if self._path.stat().st_size > _LARGEST:
-                return {}
-            seal, _, text = self._path.read_bytes().partition(b"\n")
+            seal, _, text = (read_file(self._path, _LARGEST) or b"").partition(b"\n")
             # Sealed, so that whoever uses an entry may take it for what was written.
             return json.loads(text) if seal.decode() == self._seal(text) else {}
         except (OSError, ValueError):

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from windlass.library.disk import PRIVATE, folder_below, write_atomically, write_soon
+from windlass.library.opening import read_file
 from windlass.manifest import Digest, Manifest, ManifestFile
+from windlass.names import safe_path
 
 CHUNK_SIZE = 16 * 1024 * 1024
 VERSION = 1
@@ -97,9 +99,9 @@ class Receipts:
         chunks = chunks if chunk_size == CHUNK_SIZE else ()
         try:
             receipt = Receipt(digest=Digest(**raw.pop("digest")), chunks=tuple(map(str, chunks)), **raw)
-        except (TypeError, KeyError):
+        except (TypeError, KeyError, RecursionError):
             return None
-        return receipt if isinstance(receipt.size, int) and isinstance(receipt.mtime_ns, int) else None
+        return receipt if _is_of_a_file(receipt) else None
 
     def write(self, shelf_path: str, receipt: Receipt) -> None:
         """Keep the receipt, durably.
@@ -173,16 +175,41 @@ def read_model(path: Path) -> ModelReceipt | None:
     try:
         manifest = Manifest.from_json(raw["manifest"])
         receipt = ModelReceipt(manifest, str(raw["finished_at"]), dict(raw["overrides"]))
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, RecursionError):
         return None
     return receipt if _is_sound(manifest) else None
 
 
+def _is_of_a_file(receipt: Receipt) -> bool:
+    texts = [receipt.digest.algorithm, receipt.digest.hex, receipt.source, receipt.repo, receipt.commit, receipt.path]
+    sizes = [receipt.size, receipt.mtime_ns]
+    is_sound = all(map(_is_text, [*texts, receipt.verified_at, *receipt.chunks])) and isinstance(receipt.adopted, bool)
+    return is_sound and all(isinstance(size, int) for size in sizes)
+
+
 def _is_sound(manifest: Manifest) -> bool:
-    texts = [manifest.id, manifest.publisher, manifest.display_name, manifest.format]
-    texts += [text for file in manifest.files for text in (file.repo, file.path, file.role)]
+    texts = [manifest.id, manifest.publisher, manifest.display_name, manifest.format, manifest.quantization or ""]
+    texts += [text for file in manifest.files for text in (file.repo, file.path, file.role, file.digest.hex)]
     sizes = [file.size for file in manifest.files]
-    return all(isinstance(text, str) for text in texts) and all(isinstance(size, int) for size in sizes) and bool(sizes)
+    if not all(map(_is_text, texts)) or not all(isinstance(size, int) for size in sizes):
+        return False
+    return bool(sizes) and all(_is_inside(file) for file in manifest.files)
+
+
+def _is_inside(file: ManifestFile) -> bool:
+    """Whether it stands below the models folder: what a receipt names is looked at, and removed with its model."""
+    return file.repo.count("/") == 1 and safe_path(file.repo) and safe_path(file.path)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is text that can be shown: JSON may have half a character in it, which no answer can."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Trouble(NamedTuple):
@@ -220,9 +247,7 @@ def slug(key: str) -> str:
 def _load(path: Path) -> dict[str, Any]:
     """A receipt's fields, its version taken out; empty for a file that is missing, damaged or of a later version."""
     try:
-        if path.stat().st_size > _LARGEST:
-            return {}
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(read_file(path, _LARGEST) or b"")
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(raw, dict) or raw.pop("version", None) != VERSION:

@@ -80,7 +80,7 @@ def _inside(root: Path, shelf_path: str) -> Path:
     """Where the file stands, which must be below the models folder without the help of a link."""
     real_root = Path(os.path.realpath(root, strict=True))
     place = real_root.joinpath(*PurePosixPath(shelf_path).parts)
-    if Path(os.path.realpath(place.parent)) != place.parent:
+    if Path(os.path.realpath(place.parent)) != place.parent or not place.is_relative_to(real_root):
         raise StorageUnavailable(
             f"{place.parent} leads to {os.path.realpath(place.parent)}, so nothing is removed there.",
             hint="Remove the model where it really stands, and the link with it.",

@@ -1,8 +1,9 @@
 """What a folder of MLX or safetensors weights says of itself: config.json, the index, and the head of a weights file.
 
 The head is a u64 (little-endian) and as many bytes of JSON: tensor name → dtype, shape, place
-(https://github.com/huggingface/safetensors, "Format"). The format allows 100 MB; models' heads are below 2 MB, and
-Python needs some 20 times a JSON text's size to hold it, so more than 16 MB is not read here.
+(https://github.com/huggingface/safetensors, "Format"). The format allows 100 MB; models' heads are below 2 MB, so more
+than 16 MB is not read here. Nor is that enough of a bound: Python needs up to thirty times a JSON text's size to hold
+it, half a gigabyte then. So the values in it are counted before it is read.
 """
 
 import json
@@ -13,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from windlass.library.gguf import MAX_TEMPLATE, Damaged
+from windlass.library.opening import open_file, read_file
 
 MAX_HEAD = 16 * 1024 * 1024
 MAX_JSON = 16 * 1024 * 1024  # tokenizer_config.json of a large vocabulary has a few
-MAX_TENSORS = 200_000
+MAX_VALUES = 500_000  # in one JSON text: four times the entries of the largest index, or 50,000 tensors of a head
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,15 @@ def read_json(path: Path) -> dict[str, Any]:
         Damaged: it is no JSON object, or larger.
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        text = file.read(MAX_JSON + 1)
-    if len(text) > MAX_JSON:
+    text = read_file(path, MAX_JSON)
+    if text is None:
         raise Damaged(f"it is larger than the {MAX_JSON} bytes that are read of such a file")
     return _object(text)
 
 
 def _object(text: bytes) -> dict[str, Any]:
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:  # those in its strings too, of which there are few
+        raise Damaged(f"it holds more than the {MAX_VALUES} values that are read of such a file")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
@@ -109,8 +112,8 @@ def shards_of(index: Path) -> tuple[str, ...]:
 def read_template(folder: Path) -> str | None:
     """The chat template, wherever it stands: in a file of its own, else in tokenizer_config.json."""
     try:
-        with (folder / "chat_template.jinja").open(encoding="utf-8", errors="replace") as file:
-            return file.read(MAX_TEMPLATE)
+        with open_file(folder / "chat_template.jinja") as file:
+            return (file.read(4 * MAX_TEMPLATE) or b"").decode("utf-8", "replace")[:MAX_TEMPLATE]
     except OSError:
         pass
     for name in ("chat_template.json", "tokenizer_config.json"):
@@ -131,7 +134,7 @@ def scan(path: Path) -> WeightsHead:
         Damaged: it is no such file, or cut short.
         OSError: the file cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
+    with open_file(path) as file:
         size = file.seek(0, 2)
         file.seek(0)
         start = file.read(8)
@@ -144,8 +147,6 @@ def scan(path: Path) -> WeightsHead:
 
 def _head(head: dict[str, Any], data: int) -> WeightsHead:
     metadata = head.pop("__metadata__", None)
-    if len(head) > MAX_TENSORS:
-        raise Damaged(f"it claims {len(head)} tensors, which no model has")
     elements: dict[str, int] = {}
     for tensor in head.values():
         dtype, count, end = _tensor(tensor)

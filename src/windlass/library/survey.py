@@ -56,12 +56,25 @@ def survey(stock: Stock, receipts: Iterable[ModelReceipt], books: Books) -> Surv
         for file in receipt.manifest.files:
             claimed[file.repo].add(file.path)
     result.found = _without_doubles(result.found)
+    odd = {"/".join(oddity.path.split("/")[:2]) for oddity in result.oddities}
     for repo, files in stock.repos.items():
         unclaimed = files.keys() - claimed[repo] if repo in claimed else files.keys()
-        if unclaimed:
-            place = _place(repo, files, unclaimed, books, result)
-            result.found.extend(models_in(place))
+        if not unclaimed:
+            continue
+        before = len(result.oddities)
+        place = _place(repo, files, unclaimed, books, result)
+        found = list(models_in(place))
+        result.found.extend(found)
+        if place.free and not found and not (repo in claimed or repo in odd or len(result.oddities) > before):
+            result.oddities.append(Oddity(repo, _why_none(place)))
     return result
+
+
+def _why_none(place: Place) -> str:
+    """Why a folder of which nothing was said yet holds no model."""
+    if any(path.endswith(".safetensors") and "/" not in path for path in place.free):
+        return "it has safetensors weights, but no config.json that tells what they are"
+    return "nothing in it is a model's weights: no GGUF, and no safetensors beside a config.json"
 
 
 def _claim(receipt: ModelReceipt, stock: Stock, books: Books, result: Survey) -> None:

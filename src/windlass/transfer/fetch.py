@@ -16,9 +16,10 @@ from windlass.transfer.digests import Follower, mismatch
 from windlass.transfer.ledger import Piece, spans
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Head
-from windlass.transfer.partial import Partial, Seal
+from windlass.transfer.partial import Partial
 from windlass.transfer.reply import Asked, Verdict
 from windlass.transfer.run import Run
+from windlass.transfer.seal import Seal
 from windlass.transfer.segments import Plan, Segment, Span, gaps
 from windlass.transfer.settled import in_thread, settled
 from windlass.transfer.source import Source, Trouble

@@ -81,9 +81,9 @@ def parse(text: str, identity: str, size: int) -> Ledger | None:
     A damaged last line is what a crash leaves and only loses that line. Damage further up means that somebody else
     wrote here, and then nothing is believed. Pieces that overlap or leave the file are damage too.
     """
-    lines = text.split("\n")
-    if _checked(lines[0]) != f"{MAGIC} {VERSION} {identity} {size}":
+    if _checked(text.partition("\n")[0]) != f"{MAGIC} {VERSION} {identity} {size}":
         return None
+    lines = text.split("\n")
     ledger = Ledger(identity, size)
     for number, line in enumerate(lines[1:], start=2):
         words = (_checked(line) or "").split(" ")

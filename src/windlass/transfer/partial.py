@@ -12,34 +12,24 @@ an flock on the .part, which the kernel lifts when the process dies, however it 
 
 import errno
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
 from windlass.transfer import ledger as ledgers
+from windlass.transfer import seal as seals
 from windlass.transfer.ledger import Ledger, Piece
+from windlass.transfer.seal import Seal
 
 LOOK_AGAIN = 0.25  # seconds between looks at a partial that another writer has
 HELD = "another job brings this file in; waiting for it"
 SMALL = 512 * 1024  # bytes up to which a file is written in one go (small.py), with 32 at a time 16 MiB of memory
 _MOST_PARTS = 1024  # of one write: IOV_MAX of Linux
+_LONGEST = 16 * 1024 * 1024  # bytes of a ledger or a seal; the seal of 12 TiB has as many
 _REWRITE_AFTER = 2000  # lines that later ones have made obsolete, before the ledger is written anew
-
-
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """What is known of a whole, verified file: its digests, and how it is recognised as unchanged."""
-
-    sha256: str
-    digest: str
-    chunks: tuple[str, ...]
-    size: int
-    mtime_ns: int
 
 
 class Partial:
@@ -213,19 +203,16 @@ def open_locked(path: Path) -> int:
 
 def write_seal(path: Path, seal: Seal) -> None:
     """Mark a `.part` as whole. Raises OSError."""
-    _replace(path.with_suffix(".whole"), json.dumps(asdict(seal)))
+    _replace(path.with_suffix(".whole"), seals.dump(seal))
 
 
 def read_seal(path: Path) -> Seal | None:
     """The seal of a `.part`, if it has one that still fits it."""
-    text = _read_text(path.with_suffix(".whole"))
+    seal = seals.parse(_read_text(path.with_suffix(".whole")))
     try:
-        raw = json.loads(text) if text else {}
-        seal = Seal(**{**raw, "chunks": tuple(raw["chunks"])})
-        stat = path.stat()
-    except (OSError, ValueError, KeyError, TypeError):
+        return seal if seal and _fits(seal, path.stat()) else None
+    except OSError:
         return None
-    return seal if _fits(seal, stat) else None
 
 
 def _fits(seal: Seal, stat: os.stat_result) -> bool:
@@ -386,7 +373,8 @@ def _is_at(fd: int, path: Path) -> bool:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii")
+        with path.open(encoding="ascii") as file:  # of a longer one the rest is missing, as after a crash
+            return file.read(_LONGEST)
     except (OSError, UnicodeDecodeError):
         return ""
 

@@ -19,9 +19,9 @@ from windlass.transfer.digests import digest_of, mismatch
 from windlass.transfer.gate import Gate
 from windlass.transfer.meter import Meter
 from windlass.transfer.network import Head
-from windlass.transfer.partial import Seal
 from windlass.transfer.reply import Accept, Asked
 from windlass.transfer.run import Allowance, Enough, Unwelcome
+from windlass.transfer.seal import Seal
 from windlass.transfer.segments import CHUNK
 from windlass.transfer.settled import in_thread
 from windlass.transfer.source import Source, Trouble

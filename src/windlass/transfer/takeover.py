@@ -10,7 +10,8 @@ from pathlib import Path
 
 from windlass.transfer import ledger as ledgers
 from windlass.transfer.ledger import Ledger, Piece
-from windlass.transfer.partial import Seal, discard, disk_errors, sync, write_seal
+from windlass.transfer.partial import discard, disk_errors, sync, write_seal
+from windlass.transfer.seal import Seal
 from windlass.transfer.target import Target
 
 

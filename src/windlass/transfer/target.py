@@ -9,9 +9,9 @@ from pathlib import Path
 from windlass.transfer.digests import Algorithm
 from windlass.transfer.gate import Gate
 from windlass.transfer.network import Network
-from windlass.transfer.partial import Seal
 from windlass.transfer.peace import Peace
 from windlass.transfer.retry import Persistence
+from windlass.transfer.seal import Seal
 from windlass.transfer.throttle import Lane, Throttle
 
 MOST_SMALL = 32  # small files under way at once, of all jobs: some 20 MB
