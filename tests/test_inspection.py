@@ -684,7 +684,7 @@ def tree(root: Path) -> dict[Path, bytes]:
     chance=st.randoms(use_true_random=False),
 )
 @settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],

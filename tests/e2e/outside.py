@@ -56,7 +56,8 @@ class Home:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = ("PATH", "HOME", "LANG", "COVERAGE_", "COV_", "LD_", "SSL_CERT_FILE")
+        # Nothing of coverage's: what is seen from outside counts for no room, and each process would start later.
+        kept = ("PATH", "HOME", "LANG", "LD_", "SSL_CERT_FILE")
         own = {name: value for name, value in os.environ.items() if name.startswith(kept)}
         return {
             **own,

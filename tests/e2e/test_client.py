@@ -36,7 +36,7 @@ def link(acme: Hub) -> str:
 
 def test_a_model_is_brought_in_and_watched(server: Server, acme: Hub, home: Home, link: str) -> None:
     """`download` with `on_progress` returns when it is completed; told on the way, with bytes that only go up."""
-    acme.rate = 400_000
+    acme.rate = 1_500_000
     seen: list[Job] = []
     with windlass.Client(server.url + "/v1") as client:
         assert client.is_windlass()
