@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,8 @@ def gguf(size: int, seed: int) -> bytes:
     return b"GGUF" + (3).to_bytes(4, "little") + bytes(16) + noise(size - 24, seed)
 
 
-@pytest.fixture
-def acme(hub: Hub) -> Hub:
-    """A hub with a catalog model in GGUF and MLX, a sharded one, one with a projector, and a gated one."""
+def fill(hub: Hub) -> Hub:
+    """With a catalog model in GGUF and MLX, a sharded one, one with a projector, and a gated one."""
     rope = {f"rope-8b-{quant}.gguf": gguf(3 * MIB, seed) for seed, quant in enumerate(("Q4_K_M", "Q8_0"))}
     hub.add("acme/Rope-8B-GGUF", {**rope, "README.md": b"# Rope"})
     config = b'{"model_type": "llama", "quantization": {"bits": 4, "group_size": 64}}'
@@ -57,6 +57,30 @@ def acme(hub: Hub) -> Hub:
     hub.add("acme/Eye-GGUF", eye)
     hub.add("acme/Gated-GGUF", {"Gated-Q4_K_M.gguf": gguf(MIB, 30)}, gated="manual")
     return hub
+
+
+@pytest.fixture
+def acme(hub: Hub) -> Hub:
+    """A hub with a few models."""
+    return fill(hub)
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A hub, a machine and its server that stay for all tests of a module: for those that change nothing there."""
+
+    hub: Hub
+    home: Home
+    server: Server
+
+
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lasting]:
+    """To start one for each row of a table takes longer than the row."""
+    with Hub() as hub:
+        home = Home(tmp_path_factory.mktemp("lasting"), fill(hub).url)
+        with Server(home) as server:
+            yield Lasting(hub, home, server)
 
 
 @pytest.fixture

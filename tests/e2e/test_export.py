@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import MIB, gguf
+from e2e.conftest import MIB, fill, gguf
 from e2e.outside import PATIENCE, Home, Json, Server, sha256
 from standin import Hub
 
@@ -27,15 +27,34 @@ def away(tmp_path: Path) -> Home:
     return Home(tmp_path / "away", NOWHERE)
 
 
-@pytest.fixture
-def stick(home: Home, tmp_path: Path) -> Path:
-    """An export of a catalog model, one with a projector and an MLX folder, fetched by the first machine."""
+def pack(home: Home, stick: Path) -> Path:
+    """An export of a catalog model, one with a projector and an MLX folder, fetched by that machine."""
     for model in ("acme/rope-8b@q4_k_m", "acme/Eye-GGUF", "acme/Rope-8B-MLX-4bit"):
         assert home.run("get", model).returncode == 0
-    done = home.run("export", "acme/rope-8b", "acme/Eye-GGUF", "rope-8b-mlx-4bit", "--to", str(tmp_path / "stick"))
+    done = home.run("export", "acme/rope-8b", "acme/Eye-GGUF", "rope-8b-mlx-4bit", "--to", str(stick))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["acme/rope-8b", "eye", "rope-8b-mlx-4bit"]
-    return tmp_path / "stick"
+    return stick
+
+
+@pytest.fixture
+def exported(home: Home, tmp_path: Path) -> Path:
+    """By the machine of this test."""
+    return pack(home, tmp_path / "stick")
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """By a machine that nobody knows any more."""
+    root = tmp_path_factory.mktemp("packed")
+    with Hub() as hub:
+        return pack(Home(root, fill(hub).url), root / "stick")
+
+
+@pytest.fixture
+def stick(packed: Path, tmp_path: Path) -> Path:
+    """A copy of it, to do with as one likes."""
+    return shutil.copytree(packed, tmp_path / "stick")
 
 
 def rows(home: Home) -> dict[str, Json]:
@@ -65,9 +84,9 @@ def check(stick: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=stick, capture_output=True, text=True, check=False)
 
 
-def test_from_one_machine_to_another_without_a_hub(acme: Hub, home: Home, away: Home, stick: Path) -> None:
+def test_from_one_machine_to_another_without_a_hub(acme: Hub, home: Home, away: Home, exported: Path) -> None:
     """Listed, found, verified as at home, the catalog's texts too, and mended from the hub once there is one again."""
-    came = away.run("import", str(stick), "-y")
+    came = away.run("import", str(exported), "-y")
     assert came.returncode == 0, came.stderr
     assert set(came.stdout.split()) == ROPE | EYE | MLX
     assert away.files() == home.files()
@@ -214,21 +233,21 @@ def test_a_damaged_model_does_not_go_out(home: Home, tmp_path: Path) -> None:
     assert "windlass verify" in gone.stderr
 
 
-def test_an_export_is_added_to(home: Home, away: Home, stick: Path) -> None:
+def test_an_export_is_added_to(home: Home, away: Home, exported: Path) -> None:
     """What is there already is not copied again, and stays; what is new is in the sums, too."""
     assert home.run("get", "acme/Big-GGUF").returncode == 0
-    before = seen(stick)
-    done = home.run("export", "big", "eye", "--to", str(stick), "--json")
+    before = seen(exported)
+    done = home.run("export", "big", "eye", "--to", str(exported), "--json")
     copied = {row["key"]: row["bytes_copied"] for row in json.loads(done.stdout)}
     assert copied == {"big": 6 * MIB, "eye": 0}
-    assert {path: found for path, found in seen(stick).items() if path in ROPE | EYE | MLX} == {
+    assert {path: found for path, found in seen(exported).items() if path in ROPE | EYE | MLX} == {
         path: found for path, found in before.items() if path in ROPE | EYE | MLX
     }
-    assert check(stick).returncode == 0
-    spoil(stick / "acme/Eye-GGUF/Eye-Q4_K_M.gguf")  # a copy gone wrong is made anew
-    assert home.run("export", "eye", "--to", str(stick)).returncode == 0
-    assert check(stick).returncode == 0
-    assert away.run("import", str(stick), "-y").returncode == 0
+    assert check(exported).returncode == 0
+    spoil(exported / "acme/Eye-GGUF/Eye-Q4_K_M.gguf")  # a copy gone wrong is made anew
+    assert home.run("export", "eye", "--to", str(exported)).returncode == 0
+    assert check(exported).returncode == 0
+    assert away.run("import", str(exported), "-y").returncode == 0
     assert rows(away).keys() == {"acme/rope-8b", "big", "eye", "rope-8b-mlx-4bit"}
 
 
@@ -297,15 +316,15 @@ def served(home: Home, folder: Path) -> Iterator[str]:
             process.communicate(timeout=PATIENCE)
 
 
-def test_an_export_is_a_hub(home: Home, tmp_path: Path, stick: Path) -> None:
+def test_an_export_is_a_hub(home: Home, tmp_path: Path, exported: Path) -> None:
     """`windlass hub` serves it as it is, to another Windlass by the catalog's name, and to the real `hf`."""
-    with served(home, stick) as url:
+    with served(home, exported) as url:
         other = Home(tmp_path / "other", url)
         other.root.mkdir()
         with Server(other) as server:
             job = server.finished(server.download("acme/rope-8b", "q4_k_m")["job_id"])
             assert job["status"] == "completed", job
-        assert other.files() == {path: (stick / path).read_bytes() for path in ROPE}
+        assert other.files() == {path: (exported / path).read_bytes() for path in ROPE}
         assert seen(other.catalog).keys() == {"acme/rope-8b/model.yaml", "acme/rope-8b/manifest.json"}
         client = str(Path(sys.executable).with_name("hf"))
         target = tmp_path / "by-hf"
@@ -313,5 +332,5 @@ def test_an_export_is_a_hub(home: Home, tmp_path: Path, stick: Path) -> None:
         environment = {**home.environment, "HF_ENDPOINT": url, "HF_HUB_DISABLE_XET": "1"}
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=PATIENCE)
         assert {path.name: path.read_bytes() for path in target.iterdir() if path.is_file()} == {
-            Path(path).name: (stick / path).read_bytes() for path in MLX
+            Path(path).name: (exported / path).read_bytes() for path in MLX
         }

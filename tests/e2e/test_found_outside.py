@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.conftest import MIB, gguf
+from e2e.conftest import MIB, Lasting, gguf
 from e2e.outside import PATIENCE, Home, Server
 from standin import ALWAYS, Hub, faults
 
@@ -116,9 +116,9 @@ def test_a_models_folder_that_is_gone_is_not_made_anew(acme: Hub, home: Home, se
 
 
 @pytest.mark.parametrize("origin", ["http://[", "http://[::1", "x" * 5000, "://", ""])
-def test_an_origin_that_cannot_be_read_is_foreign(origin: str, server: Server) -> None:
+def test_an_origin_that_cannot_be_read_is_foreign(origin: str, lasting: Lasting) -> None:
     """403, and no bug is met."""
-    answer = server.ask("GET", "/api/v1/models", headers={"Origin": origin})
+    answer = lasting.server.ask("GET", "/api/v1/models", headers={"Origin": origin})
     assert (answer.status, answer.error["code"]) == (403, "origin_not_allowed")
 
 

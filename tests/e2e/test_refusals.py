@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from e2e.conftest import Lasting
 from e2e.outside import Home, Server
 from standin import ALWAYS, Hub, faults
 
@@ -60,10 +61,11 @@ def tree(root: Path) -> dict[str, int]:
     ],
 )
 def test_a_request_that_cannot_be_met(
-    body: Any, status: int, kind: str, code: str, param: str | None, says: str, acme: Hub, home: Home, server: Server
+    body: Any, status: int, kind: str, code: str, param: str | None, says: str, lasting: Lasting
 ) -> None:
     """Status, type, code and param as the table has them, a message that helps, and no file more than before."""
-    acme.add("acme/Words", {"README.md": b"words"})
+    home, server = lasting.home, lasting.server
+    lasting.hub.add("acme/Words", {"README.md": b"words"})
     before = tree(home.root)
     answer = server.ask("POST", DOWNLOAD, body)
     assert answer.status == status, answer.body
@@ -134,23 +136,24 @@ def test_no_room_is_said_before_a_byte_is_written(acme: Hub, home: Home) -> None
     ],
 )
 def test_a_request_that_is_not_for_us(
-    method: str, path: str, headers: dict[str, str], status: int, kind: str, code: str, server: Server
+    method: str, path: str, headers: dict[str, str], status: int, kind: str, code: str, lasting: Lasting
 ) -> None:
     """Refused before anything looks at what it wants."""
     body = {"model": LINKS} if method == "POST" else None
-    answer = server.ask(method, path, body, headers)
+    answer = lasting.server.ask(method, path, body, headers)
     assert (answer.status, answer.error["type"], answer.error["code"]) == (status, kind, code)
     assert answer.error["message"]
 
 
-def test_an_unknown_job_is_named(server: Server) -> None:
+def test_an_unknown_job_is_named(lasting: Lasting) -> None:
     """LM Studio's own words."""
-    answer = server.ask("GET", f"{DOWNLOAD}/status/nobody")
+    answer = lasting.server.ask("GET", f"{DOWNLOAD}/status/nobody")
     assert answer.error["message"] == "Download job with id 'nobody' not found"
 
 
-def test_our_own_names_are_let_in(server: Server) -> None:
+def test_our_own_names_are_let_in(lasting: Lasting) -> None:
     """localhost, the loopback addresses, and pages of our own."""
+    server = lasting.server
     port = server.url.rpartition(":")[2]
     for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", "localhost"):
         headers = {"Host": host, "Origin": f"http://{host}"}
@@ -183,9 +186,9 @@ def test_a_read_only_state_is_told_in_words(home: Home) -> None:
         ("GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil", 403),
     ],
 )
-def test_requests_as_others_write_them(server: Server, head: str, status: int) -> None:
+def test_requests_as_others_write_them(lasting: Lasting, head: str, status: int) -> None:
     """Monitors, proxies, and those who hope that only the first of two headers is looked at."""
-    host, _, port = server.url.removeprefix("http://").partition(":")
+    host, _, port = lasting.server.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(f"{head}\r\nConnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from e2e.conftest import Lasting
 from e2e.outside import Home, Server
 from standin import ALWAYS, Hub, faults
 
@@ -64,10 +65,9 @@ def test_by_format_over_rest(home: Home, query: str, ids: list[str]) -> None:
         (f"q={'x' * 300}", "q"),
     ],
 )
-def test_bad_queries_are_refused(home: Home, query: str, param: str) -> None:
+def test_bad_queries_are_refused(lasting: Lasting, query: str, param: str) -> None:
     """With the parameter's name."""
-    with Server(home) as server:
-        answer = server.ask("GET", f"/api/windlass/v1/search?{query}")
+    answer = lasting.server.ask("GET", f"/api/windlass/v1/search?{query}")
     assert (answer.status, answer.error["type"], answer.error["param"]) == (400, "invalid_request", param)
 
 
