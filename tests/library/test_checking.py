@@ -8,6 +8,7 @@ import pytest
 from library.shelving import bring, file_of
 from windlass.errors import Stopped, StorageUnavailable
 from windlass.library.checking import Checked, Checking, Verdict
+from windlass.library.digests import digest_file
 from windlass.library.receipts import CHUNK_SIZE
 from windlass.library.shelf import Shelf
 
@@ -153,3 +154,10 @@ def test_a_folder_that_cannot_be_written_is_told(checking: Checking, monkeypatch
     monkeypatch.setattr("windlass.library.checking.write_atomically", refuse)
     with pytest.raises(StorageUnavailable, match="Permission denied"):
         checking.begin_round()
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes to, in a file's place: an error at once."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not supported"):
+        digest_file(tmp_path / "pipe", "sha256")

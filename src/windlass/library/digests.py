@@ -8,6 +8,7 @@ from pathlib import Path
 import xxhash
 
 from windlass.errors import Stopped
+from windlass.library.opening import open_file
 from windlass.library.receipts import CHUNK_SIZE
 from windlass.manifest import Algorithm, Digest
 
@@ -44,7 +45,7 @@ def digest_file(
         Stopped: `should_stop` said so.
         OSError: the file cannot be read.
     """
-    with path.open("rb", buffering=0) as file:
+    with open_file(path) as file:
         whole = _hasher(algorithm, file.seek(0, 2))
         file.seek(0)
         chunks = _digest(file, whole.update, on_progress or (lambda done: None), should_stop)
