@@ -82,6 +82,13 @@ def test_another_server_is_recognised(site: Site, client: Client, answer: Answer
         client.ask(Call("GET", "/api/windlass/v1/health"))
 
 
+def test_what_lm_studio_says_of_a_call_that_it_has_not(site: Site, client: Client) -> None:
+    """It answers 200, with a text for an error; that is no result."""
+    site.pages["/api/windlass/v1/jobs/x"] = as_json({"error": "Unexpected endpoint or method."})
+    with pytest.raises(ServerFailure, match="Unexpected endpoint"):
+        client.job("x")
+
+
 def test_lm_studio_itself_is_not_windlass(site: Site, client: Client) -> None:
     """It listens at the same port, and answers with JSON."""
     site.pages["/api/windlass/v1/health"] = as_json({"error": "Unexpected endpoint or method."})

@@ -52,3 +52,26 @@ def test_how_a_folder_is_found(tmp_path: Path) -> None:
     assert folder.condition() is Condition.READY
     folder.path.rmdir()
     assert folder.condition() is Condition.OFFLINE
+
+
+@pytest.mark.parametrize("may_be_made", [True, False])
+def test_what_the_system_will_not_tell_of_is_not_there(tmp_path: Path, may_be_made: bool) -> None:
+    """As on a disk that died: looking at it raises, and that must end nobody who has other folders to look after."""
+    folder = ModelsFolder(tmp_path / ("x" * 300), tmp_path / "known", 0, may_be_made=may_be_made)
+    assert folder.condition() is (Condition.READY if may_be_made else Condition.OFFLINE)
+    assert folder.disk() == tmp_path.stat().st_dev
+    assert folder.spare() is None
+    with pytest.raises(StorageUnavailable):
+        folder.make()
+
+
+def test_a_mount_point_without_its_disk(tmp_path: Path) -> None:
+    """A further folder that was used and is empty now; one that is new may be."""
+    folder = ModelsFolder(tmp_path, tmp_path.with_name("known"), 0, may_be_made=False)
+    assert folder.condition() is Condition.READY
+    folder.make()
+    assert folder.condition() is Condition.READY
+    (tmp_path / ".windlass").rmdir()
+    assert folder.condition() is Condition.OFFLINE
+    with pytest.raises(StorageUnavailable, match="mounted"):
+        folder.make()

@@ -1,8 +1,9 @@
 """The runner on a disk that runs full: jobs wait before it is, hold up nobody, and go on by themselves."""
 
+import errno
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,26 @@ def test_a_job_that_fits_goes_on_though_little_is_left(yard: Yard) -> None:
     yard.network.let_go(0)
     yard.until(State.COMPLETED, job_id)
     assert edges(yard, job_id) == ["add", "start", "finish"]
+
+
+def test_a_disk_that_cannot_be_looked_at_ends_nothing(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be one of several, and what goes to the others goes on."""
+    together, failed = yard.waiting.together, threading.Event()
+
+    def dead(jobs: Sequence[Job]) -> list[list[Job]]:
+        if not failed.is_set():
+            failed.set()
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+        return together(jobs)
+
+    monkeypatch.setattr(yard.waiting, "together", dead)
+    yard.network.hold(0)
+    [job_id] = yard.add(0)
+    yard.runner.start()
+    assert failed.wait(20)
+    yard.network.let_go(0)
+    yard.until(State.COMPLETED, job_id)
+    assert yard.runner.alive
 
 
 def test_a_job_that_writes_nothing_now_does_not_wait(yard: Yard) -> None:

@@ -38,14 +38,17 @@ class Admission:
         self._places = places
         self._lock = threading.Lock()  # between the look at the disk and the job that it was for
 
-    def found(self, manifest: Manifest, job: Job | None) -> Job | None:
+    def found(self, manifest: Manifest, job: Job | None, to: str | None = None) -> Job | None:
         """The job of a model that is here, whole; None of one that has to be brought in, by `job` perhaps.
+
+        Here is any of the models folders, or the one of the path `to`; raises InvalidRequest where that is none.
 
         None also where `job` has been moved meanwhile: `admit` looks at it again.
         """
         if job and job.state in ACTIVE:
             return None
-        place = next((place for place in self._places if _is_here(manifest, place)), None)
+        places = [self._places.asked_for(to)] if to else self._places
+        place = next((place for place in places if _is_here(manifest, place)), None)
         if place is None:
             return None
         if place.folder.condition() is Condition.READY:
@@ -54,7 +57,9 @@ class Admission:
             with self._lock:  # of many who ask at once one makes it
                 return self._store.add_completed(manifest, self._places.name_of(place))
         with suppress(IllegalMove):
-            return move(self._store, job.id, FOUND, {State.COMPLETED})
+            done = move(self._store, job.id, FOUND, {State.COMPLETED})
+            self.discard(job)  # what had come may be in another folder
+            return done
         return None
 
     def admit(self, manifest: Manifest, to: str | None = None) -> Job:
@@ -91,6 +96,20 @@ class Admission:
         """Remove what is left of a job that is over, but what open jobs need: one that was let in just now, too."""
         with self._lock:
             self._discard(job, partial_names(job.manifest))
+
+    def expect(self, manifest: Manifest, to: str, needed: int) -> None:
+        """Refuse now what `admit` would refuse once a model is taken apart to be mended in its folder, `to`.
+
+        Raises:
+            InvalidRequest: an open job brings it to another folder.
+            InsufficientStorage: there is no room for the `needed` bytes.
+        """
+        job, place = self._store.open_job(manifest.key), self._places.asked_for(to)
+        if job:
+            self._refuse_elsewhere(job, to)
+        usable = place.folder.usable(self.promised(manifest.key, place))
+        if needed > usable:
+            raise no_room(manifest, Bid(place, manifest.total_size - needed, usable))
 
     def active(self) -> list[Job]:
         """The jobs that run or wait for their turn."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from windlass.errors import StorageUnavailable
-from windlass.library.disk import storage_errors
+from windlass.library.disk import PRIVATE, storage_errors
 
 
 class Condition(StrEnum):
@@ -45,7 +45,10 @@ class ModelsFolder:
     def condition(self) -> Condition:
         """How it is found right now."""
         # In this order: another thread may make it between the two looks, and notes it after.
-        if (self._is_known() or not self.may_be_made) and not self.path.exists():
+        known = self._is_known()
+        if (known or not self.may_be_made) and not _exists(self.path):
+            return Condition.OFFLINE
+        if known and not self.may_be_made and _is_empty(self.path):  # the mount point alone
             return Condition.OFFLINE
         return Condition.READY if _is_writable(self._standing()) else Condition.READ_ONLY
 
@@ -70,6 +73,8 @@ class ModelsFolder:
         self.check()
         with storage_errors("making the models folder", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+            if not self.may_be_made:  # so that it is never empty again, and an empty one is known for a mount point
+                (self.path / PRIVATE).mkdir(exist_ok=True)
             if not self._is_known():
                 self.known.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 with self.known.open("a", encoding="utf-8") as file:
@@ -87,16 +92,22 @@ class ModelsFolder:
             return None
 
     def free(self) -> int:
-        """Bytes that are free on the disk where it stands, or would."""
-        return self.look(self._standing())
+        """Bytes that are free on the disk where it stands, or would; none where that cannot be seen."""
+        try:
+            return self.look(self._standing())
+        except OSError:
+            return 0
 
     def disk(self) -> int:
-        """The number of the disk where it stands, or would: folders of one number share their room."""
-        return self._standing().stat().st_dev
+        """The number of the disk where it stands, or would: folders of one number share their room. 0 for unknown."""
+        try:
+            return self._standing().stat().st_dev
+        except OSError:
+            return 0
 
     def _standing(self) -> Path:
         there = self.path
-        while not there.exists():
+        while not _exists(there) and there != there.parent:
             there = there.parent
         return there
 
@@ -105,6 +116,19 @@ class ModelsFolder:
             return str(self.path) in self.known.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError):
             return False
+
+
+def _exists(path: Path) -> bool:
+    """Of a disk that does not answer, or what may not be looked at, no."""
+    return os.path.exists(path)  # noqa: PTH110 - Path's own raises there
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is None
+    except OSError:
+        return False
 
 
 def _is_writable(folder: Path) -> bool:

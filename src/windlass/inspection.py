@@ -18,6 +18,7 @@ looks odd for a moment too, and hardly to both.
 Whoever mends asks once more what is wanted, and looks again at the thing itself.
 """
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -208,7 +209,9 @@ class Inspection:
         return {finding: work for finding, work in second.items() if finding in first}
 
     def _look(self) -> Findings:
-        seen = [(shelf, look(shelf), leftovers.look(_partials(shelf))) for shelf, _ in self._shelves]
+        seen = [
+            (shelf, look(shelf), leftovers.look(_partials(shelf))) for shelf, _ in self._shelves if _is_there(shelf)
+        ]
         entries = list(_broken_entries(self._catalog_dir))
         found: Findings = {}
         try:
@@ -338,3 +341,8 @@ def _broken(folder: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         return f"its model.yaml cannot be read: {error}"
     return None
+
+
+def _is_there(shelf: Shelf) -> bool:
+    """Of a disk that does not answer, no: what stands there cannot be told, and that it is gone is said besides."""
+    return os.path.exists(shelf.models_dir)  # noqa: PTH110 - Path's own raises there

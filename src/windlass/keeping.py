@@ -110,10 +110,12 @@ class Keeping:
             self._refuse_in_use(checkup.model)
             model, receipt = checkup.model, self._receipt(checkup)
             files = {file.shelf_path: file for file in receipt.manifest.files}
+            folder = str(model.found.models_dir)
+            self._admission().expect(receipt.manifest, folder, sum(map(_to_fetch, checkup.files)))
             for checked in checkup.files:
                 if checked.verdict is Verdict.DAMAGED:
                     _take_apart(files[checked.path], checked, self._places.holding(model).shelf)
-            return self._admission().admit(receipt.manifest, str(model.found.models_dir))
+            return self._admission().admit(receipt.manifest, folder)
 
     def remove(self, model: Model) -> Removal:
         """Take a model off the shelf, but for files that other models need.
@@ -144,7 +146,7 @@ class Keeping:
 
     def _verify_folder(self, checking: Checking, shelf: Shelf, on_check: OnCheck | None) -> Iterator[Checkup]:
         since = checking.begin_round()
-        for model in (*shelf.models(), *shelf.broken()):
+        for model in self._places.keyed([*shelf.models(), *shelf.broken()]):
             done = [checking.found_since(file.path, since) for file in model.files]
             checkup = Checkup(model, tuple(file for file in done if file))
             yield checkup if len(checkup.files) == len(done) else self.verify(model, on_check)
@@ -182,6 +184,13 @@ def _take_apart(file: ManifestFile, checked: Checked, shelf: Shelf) -> None:
     receipt = shelf.receipts.read(file.shelf_path)
     right = list(_right(receipt, checked)) if receipt and checked.damage else []
     take_apart(file, shelf, right)
+
+
+def _to_fetch(checked: Checked) -> int:
+    """Bytes that mending a file takes, at most."""
+    if checked.verdict is Verdict.DAMAGED:
+        return len(checked.damage) * CHUNK_SIZE if checked.damage else checked.size
+    return 0
 
 
 def _right(receipt: Receipt, checked: Checked) -> Iterator[Piece]:

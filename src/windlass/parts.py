@@ -3,12 +3,14 @@
 So a verb that needs no jobs does not wait for a database, and what is heavy is imported by those who use it.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from windlass.admission import Admission
@@ -47,7 +49,7 @@ class Parts:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
-        self.places = Places(list(_places(settings)))
+        self.places = Places(list(_places(settings)), partial(_place, settings))
         self.rules = Rules(settings)
         self.tokens = Tokens(settings.home)
         self._clock = clock
@@ -183,8 +185,15 @@ class Parts:
 
 
 def _places(settings: Settings) -> Iterator[Place]:
-    """Each folder once, however often it is named."""
-    for path in dict.fromkeys((settings.models_dir, *settings.more_models_dirs)):
-        folder = ModelsFolder(path, settings.home / "models-folders", settings.min_free)
-        folder = replace(folder, may_be_made=path == settings.models_dir)
-        yield Place(Shelf(path, settings.lmstudio_home), folder)
+    """Each folder once, however often and by whatever names it is given."""
+    seen: set[str] = set()
+    for path in (settings.models_dir, *settings.more_models_dirs):
+        if (real := os.path.realpath(path)) not in seen:
+            seen.add(real)
+            yield _place(settings, path)
+
+
+def _place(settings: Settings, path: Path) -> Place:
+    folder = ModelsFolder(path, settings.home / "models-folders", settings.min_free)
+    folder = replace(folder, may_be_made=path == settings.models_dir)
+    return Place(Shelf(path, settings.lmstudio_home), folder)

@@ -1,7 +1,8 @@
 """The models folders, in the order in which they are filled: which one a job's files go to, and what stands in all."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from windlass.errors import InsufficientStorage, InvalidRequest, StorageUnavailable
@@ -40,10 +41,16 @@ class Bid:
 
 
 class Places:
-    """All models folders; the first is the one of `WINDLASS_MODELS_DIR`. Threads may share it."""
+    """All models folders; the first is the one of `WINDLASS_MODELS_DIR`. Threads may share it.
 
-    def __init__(self, places: Sequence[Place]) -> None:
+    Args:
+        places: the folders.
+        other: makes one of a folder that is none of them any more.
+    """
+
+    def __init__(self, places: Sequence[Place], other: Callable[[Path], Place] | None = None) -> None:
         self._places = tuple(places)
+        self._other = other
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self._places)
@@ -63,8 +70,10 @@ class Places:
         return [place.folder.path for place in self if place.folder.condition() is Condition.OFFLINE]
 
     def of(self, job: Job) -> Place:
-        """Where a job's files go. Of a folder that is none of ours any more, the first."""
-        return self._named(job.folder) or self.first
+        """Where a job's files go: also to a folder that the settings do not name any more, where its bytes are."""
+        if job.folder is None:
+            return self.first
+        return self._named(job.folder) or (self._other(Path(job.folder)) if self._other else self.first)
 
     def asked_for(self, folder: str) -> Place:
         """The folder of that path.
@@ -83,16 +92,16 @@ class Places:
         return place
 
     def name_of(self, place: Place) -> str | None:
-        """How a job notes where it goes: the first folder by nothing, so that it moves along with the setting."""
-        return None if place is self.first else str(place.folder.path)
+        """How a job notes where it goes: an only folder by nothing, so that it moves along with the setting."""
+        return str(place.folder.path) if self.are_several else None
 
     def path_for(self, job: Job) -> Path:
         """What to hand to who runs the job's model. It may have come to stand in another folder since."""
         mine = hand_over(job.manifest, self.of(job).shelf)
-        if job.state is not State.COMPLETED or not self.are_several or mine.exists():
+        if job.state is not State.COMPLETED or not self.are_several:
             return mine
-        paths = (hand_over(job.manifest, place.shelf) for place in self)
-        return next((path for path in paths if path.exists()), mine)
+        whole = (place for place in (self.of(job), *self) if _has_all(place, job.manifest))
+        return next((hand_over(job.manifest, place.shelf) for place in whole), mine)
 
     def beside(self, place: Place, jobs: Sequence[Job]) -> list[Job]:
         """Those of the jobs whose files go to the same disk."""
@@ -149,12 +158,25 @@ class Places:
             found += [Oddity(str(place.folder.path / path), reason) for path, reason in place.shelf.oddities()]
         return found
 
+    def keyed(self, models: Sequence[Model]) -> list[Model]:
+        """Models of one folder by the keys that they have in the list of all; a hidden one keeps its own."""
+        keys = {_identity(model): model.key for model in (*self.models(), *self.broken())}
+        return [replace(model, key=keys.get(_identity(model), model.key)) for model in models]
+
     def holding(self, model: Model) -> Place:
         """Where a model stands."""
         return next(place for place in self if place.shelf.models_dir == model.found.models_dir)
 
     def _named(self, folder: str | None) -> Place | None:
-        return next((place for place in self if str(place.folder.path) == folder), None)
+        return next((place for place in self if folder and place.folder.path == Path(folder)), None)
+
+
+def _has_all(place: Place, manifest: Manifest) -> bool:
+    return all(os.path.exists(place.shelf.path_of(file)) for file in manifest.files)  # noqa: PTH110 - as folder._exists
+
+
+def _identity(model: Model) -> tuple[Path, str]:
+    return model.found.models_dir, model.files[0].path
 
 
 def _bids(manifest: Manifest, places: Sequence[Place], usable: Callable[[Place], int]) -> list[Bid]:

@@ -203,7 +203,6 @@ class Runner:
                 self._poked.clear()
                 await self._tend(network, note=beat % _BEATS_TO_NOTE == 0)
                 await self._wait_a_beat()
-                await self._keep_space_free()
         finally:
             for running in list(self._running.values()):
                 running.end(partial(self._yield, running.job.id))
@@ -215,6 +214,7 @@ class Runner:
     async def _tend(self, network: Network, *, note: bool) -> None:
         """Look after the jobs once. A full disk may keep the store from being written: that must not end the runner."""
         try:
+            await self._keep_space_free()
             if note:
                 await self._in_thread(self.reclaim)
                 await self._note_progress()

@@ -105,7 +105,7 @@ class Service(Parts):
         if job and job.state is State.FAILED:  # what was told a moment ago may be why
             self.sources.resolver.forget()
             manifest = self.sources.resolver.resolve(ref, prefer)
-        if found := self.admission.found(manifest, job):
+        if found := self.admission.found(manifest, job, to):
             return self._view(found), True
         job = self.admission.admit(manifest, to)
         self.runner.poke()

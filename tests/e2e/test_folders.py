@@ -150,3 +150,76 @@ def test_one_model_in_two_folders_is_listed_once(acme: Hub, home: Home, second: 
         assert Path(ask(server, "GET", "thing").json["path"]).is_relative_to(home.models)
         assert ask(server, "DELETE", "thing").status == 200
         assert Path(ask(server, "GET", "thing").json["path"]).is_relative_to(second)
+
+
+def test_a_mount_point_alone_is_no_models_folder(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """Its disk is away and the empty folder stays: nothing goes there, and what was begun waits for its return."""
+    away = second.with_name("away")
+    assert home.run("get", "acme/rope-8b", "--to", str(second), "-y").returncode == 0
+    acme.misbehave("cdn", faults.stall(after=2 * MIB), times=ALWAYS)
+    with Server(home) as server:
+        job_id = server.ask("POST", "/api/v1/models/download", {"model": thing, "to": str(second)}).json["job_id"]
+        server.until(job_id, lambda job: job["downloaded_bytes"] > MIB)
+        server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/pause")
+        kept = server.status(job_id)["downloaded_bytes"]
+        second.rename(away)
+        second.mkdir()
+        acme.behave()
+        assert models(server) == []
+        answer = server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/resume")
+        assert answer.status == 503 or server.finished(job_id)["error_code"] == "storage_error"
+        assert list(second.iterdir()) == []
+        second.rmdir()
+        away.rename(second)
+        server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/resume")
+        assert server.finished(job_id)["status"] == "completed"
+        [file] = server.ask("GET", f"/api/windlass/v1/jobs/{job_id}").json["files"]
+        assert file["fetched_bytes"] <= MODEL - kept + MIB
+
+
+def test_a_folder_that_is_named_no_more_keeps_its_job(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """What has come to it is not fetched again into another one; named again, it is listed."""
+    acme.rate = 3_000_000
+    with Server(home) as server:
+        job_id = server.ask("POST", "/api/v1/models/download", {"model": thing, "to": str(second)}).json["job_id"]
+        server.until(job_id, lambda job: job["downloaded_bytes"] > MODEL // 3)
+        server.kill()
+        del home.more["WINDLASS_MORE_MODELS_DIRS"]
+        server.restart()
+        assert server.finished(job_id)["status"] == "completed"
+        assert acme.sent(NAME) < MODEL + 4 * MIB
+        assert models(server) == []
+    assert (second / "acme" / "Thing-GGUF" / NAME).stat().st_size == MODEL
+    home.more["WINDLASS_MORE_MODELS_DIRS"] = (
+        f"{second}/{os.pathsep}{second.parent}/../{second.parent.name}/{second.name}"
+    )
+    assert [row["key"] for row in json.loads(home.run("ls", "--json").stdout)] == ["thing"]
+
+
+def test_a_repair_that_is_refused_leaves_the_model(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """A job brings the same model to the other folder: the damaged one stays under its name."""
+    assert home.run("get", thing, "--to", str(second), "-y").returncode == 0
+    path = second / "acme" / "Thing-GGUF" / NAME
+    flip(path, MODEL // 2)
+    acme.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
+    home.more["WINDLASS_HARD_LINKS"] = "no"
+    with Server(home) as server:
+        body = {"model": thing, "to": str(home.models)}
+        job_id = server.ask("POST", "/api/v1/models/download", body).json["job_id"]
+        server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/pause")
+        answer = ask(server, "POST", "thing", "/verify", {"repair": True})
+        assert answer.status in {400, 409}
+        assert path.stat().st_size == MODEL
+
+
+def test_copies_in_two_folders_are_both_updated(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """And what is said of each has the key that the list has."""
+    for folder in (second, home.models):
+        assert home.run("get", thing, "--to", str(folder), "-y").returncode == 0
+    new = gguf(MODEL, 4)
+    acme.repositories["acme/thing-gguf"].push({NAME: new})
+    done = home.run("update", "--all", "--json")
+    assert done.returncode == 0, done.stderr
+    for folder in (second, home.models):
+        assert (folder / "acme" / "Thing-GGUF" / NAME).read_bytes() == new
+    assert json.loads(home.run("ls", "--outdated", "--json").stdout) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -67,12 +68,12 @@ def update(settings: Settings, console: Console, names: Sequence[str], *, as_jso
 
 @dataclass(frozen=True, slots=True)
 class _Hands:
-    """What the work is done with; `done` has the keys of the manifests that have been looked at."""
+    """What the work is done with; `done` has the manifests that have been looked at: their folder and key."""
 
     console: Console
     behind: Backend
     service: Service
-    done: set[str] = field(default_factory=set)
+    done: set[tuple[Path, str]] = field(default_factory=set)
 
 
 @contextmanager
@@ -87,7 +88,10 @@ def _this_disk(behind: Backend, settings: Settings) -> Iterator[Service]:
 
 def _told_of_all(service: Service) -> Iterator[tuple[Model, Update | WindlassError | None]]:
     folders = map(service.updating, service.places)
-    pairs = [(model, each) for known in folders for model in known.models() for each in known.manifests_of(model)]
+    keyed = service.places.keyed
+    pairs = [
+        (model, each) for known in folders for model in keyed(known.models()) for each in known.manifests_of(model)
+    ]
     told = service.lookout.look_at_all([manifest for _, manifest in pairs])
     for (model, _), one in zip(pairs, told, strict=True):
         yield model, one
@@ -98,7 +102,7 @@ def _known(hands: _Hands) -> list[Model]:
     known: list[Model] = []
     strangers = 0
     for updating in map(hands.service.updating, hands.service.places):
-        models = updating.models()
+        models = hands.service.places.keyed(updating.models())
         mine = [model for model in models if updating.manifests_of(model)]
         known, strangers = known + mine, strangers + len(models) - len(mine)
     if strangers:
@@ -132,9 +136,9 @@ def _jobs(hands: _Hands, model: Model, row: Row) -> Iterator[Mapping[str, Any]]:
     todo = deque(updating.known_manifests_of(model))
     while todo:
         manifest = todo.popleft()
-        if manifest.key in hands.done:
+        if (place.folder.path, manifest.key) in hands.done:
             continue
-        hands.done.add(manifest.key)
+        hands.done.add((place.folder.path, manifest.key))
         found = updating.look(manifest)
         if found is None:
             continue

@@ -82,7 +82,7 @@ def search(text: str, wanted: str | None, limit: int, cursor: str | None) -> Cal
 
 def read(success: bool, status: int, body: Any, url: str) -> dict[str, Any]:
     """The JSON of a good answer. Raises ServerFailure."""
-    if success and isinstance(body, dict):
+    if success and isinstance(body, dict) and "error" not in body:  # LM Studio says 200 to what it does not know
         return body
     raise failure(status, body, url)
 
@@ -98,7 +98,8 @@ class Stream:
         """Take one line; the event that it ends, if it does."""
         if line:
             name, _, value = line.partition(":")
-            self._fields[name] = value.removeprefix(" ")
+            before = f"{self._fields[name]}\n" if name == "data" and name in self._fields else ""
+            self._fields[name] = before + value.removeprefix(" ")
             return
         fields, self._fields = self._fields, {}
         self.last = fields.get("id", self.last)

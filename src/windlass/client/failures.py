@@ -14,6 +14,8 @@ from windlass import errors as e
 def failure(status: int, body: Any, url: str) -> e.ServerFailure:
     """The error of an answer that is none of the good ones; `body` is its JSON, or None."""
     detail = body.get("error") if isinstance(body, dict) else None
+    if isinstance(detail, str) and status == 200:
+        return e.ServerFailure(detail, status=status, remote_code=None)
     if not isinstance(detail, dict):
         message = f"{url} does not answer as a Windlass server does (HTTP {status})."
         return e.ServerFailure(message, status=status, remote_code=None)

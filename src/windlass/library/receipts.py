@@ -141,7 +141,11 @@ class Receipts:
 
     def models(self) -> list[ModelReceipt]:
         """All models' receipts that can be read."""
-        found = (read_model(path) for path in sorted(self.models_folder.glob("*.json")))
+        try:
+            paths = sorted(self.models_folder.glob("*.json"))
+        except OSError:  # its disk does not answer
+            return []
+        found = map(read_model, paths)
         return [receipt for receipt in found if receipt]
 
     def forget_model(self, manifest: Manifest) -> None:

@@ -49,7 +49,7 @@ function tokenAsked(why) {
     at("token").value = "";
     dialog.showModal();
     dialog.addEventListener("close", () => {
-      localStorage.setItem(KEY, at("token").value.trim());
+      localStorage.setItem(KEY, at("token").value.replace(/[^\x21-\x7e]/g, "")); // pasted text may hide more
       asking = null;
       resolve();
     }, { once: true });
@@ -70,7 +70,7 @@ export async function follow(told, linked) {
     try {
       const answer = await fetch("/api/windlass/v1/events", { headers: { ...headers(), ...(last ? { "Last-Event-ID": last } : {}) } });
       if (answer.status === 401) {
-        await tokenAsked();
+        await tokenAsked((await answer.json().catch(() => null))?.error?.message);
         continue;
       }
       if (answer.ok) {

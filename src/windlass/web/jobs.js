@@ -3,6 +3,7 @@ import { Chart } from "./chart.js";
 import { at, button, confirmed, make, say, table } from "./dom.js";
 import { clock, left, size, speed } from "./format.js";
 
+const MOST = 1000; // jobs that are shown, the newest
 const cards = new Map();
 const ORDER = { downloading: 0, paused: 1, failed: 2, completed: 3 };
 const VERBS = {
@@ -147,9 +148,15 @@ function arrange() {
 
 /** The jobs as they are, from the start: what is not among them is gone. */
 export async function load() {
-  const { jobs } = await ask("GET", "/api/windlass/v1/jobs?limit=50");
-  const here = new Set(jobs.map((job) => job.job_id));
-  for (const id of [...cards.keys()]) if (!here.has(id)) removed(id);
-  jobs.forEach(put);
+  const before = [...cards.keys()]; // what the events tell of meanwhile is there, too
+  const found = [];
+  for (let cursor = ""; cursor !== undefined && found.length < MOST;) {
+    const page = await ask("GET", `/api/windlass/v1/jobs?limit=200${cursor ? `&cursor=${cursor}` : ""}`);
+    found.push(...page.jobs);
+    cursor = page.next_cursor;
+  }
+  const here = new Set(found.map((job) => job.job_id));
+  for (const id of before) if (!here.has(id)) removed(id);
+  found.forEach(put);
   arrange();
 }

@@ -9,8 +9,8 @@ export async function load() {
   const { models } = await ask("GET", "/api/v1/models");
   at("no-models").hidden = models.length > 0;
   const list = at("model-list");
-  const cards = new Map([...list.children].map((card) => [card.dataset.key, card]));
-  const wanted = models.map((model) => cards.get(model.key) ?? card(model));
+  const cards = new Map([...list.children].map((card) => [card.shown, card]));
+  const wanted = models.map((model) => cards.get(JSON.stringify(model)) ?? card(model));
   if (wanted.length !== list.children.length || wanted.some((each, place) => list.children[place] !== each)) {
     list.replaceChildren(...wanted);
   }
@@ -24,13 +24,15 @@ function card(model) {
     model.capabilities?.vision ? "vision" : "", model.capabilities?.trained_for_tool_use ? "tools" : "",
     model.type === "embedding" ? "embedding" : "", size(model.size_bytes)];
   const more = make("details", { ontoggle: () => more.open && detail(model.key, files) }, make("summary", {}, "Files"), files);
-  return make("li", { class: "card", "data-key": model.key },
+  const element = make("li", { class: "card" },
     make("div", { class: "row between" }, make("h3", {}, model.display_name), make("code", {}, model.key)),
     make("p", { class: "numbers" }, facts.filter(Boolean).join(" · ")),
     make("div", { class: "row" },
       button("Verify", () => verify(model.key, said, false), { "aria-label": `Verify ${model.display_name}` }),
       button("Delete", () => remove(model), { class: "danger", "aria-label": `Delete ${model.display_name}` })),
     said, more);
+  element.shown = JSON.stringify(model);
+  return element;
 }
 
 async function detail(key, into) {
