@@ -162,7 +162,7 @@ def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     visit.press("Verify Long")
     expect(card).to_contain_text("is damaged")
     visit.press("Fetch what is damaged")
-    expect(visit.page.locator("#job-list > li")).to_have_count(2)
+    expect(visit.page.locator("#job-list strong")).to_have_text(["completed", "completed"])
     expect(card).to_contain_text("Q4_K_M · GGUF")
     card.get_by_text("Files").click()
     expect(card).to_contain_text("sha256:")
