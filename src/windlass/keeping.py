@@ -1,8 +1,9 @@
 """What is done with models that are here: told of, checked, mended, removed. Safe to call from several threads."""
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -111,7 +112,8 @@ class Keeping:
             model, receipt = checkup.model, self._receipt(checkup)
             files = {file.shelf_path: file for file in receipt.manifest.files}
             folder = str(model.found.models_dir)
-            self._admission().expect(receipt.manifest, folder, sum(map(_to_fetch, checkup.files)))
+            needed = sum(_to_fetch(checked, files) for checked in checkup.files)
+            self._admission().expect(receipt.manifest, folder, needed)
             for checked in checkup.files:
                 if checked.verdict is Verdict.DAMAGED:
                     _take_apart(files[checked.path], checked, self._places.holding(model).shelf)
@@ -186,11 +188,11 @@ def _take_apart(file: ManifestFile, checked: Checked, shelf: Shelf) -> None:
     take_apart(file, shelf, right)
 
 
-def _to_fetch(checked: Checked) -> int:
+def _to_fetch(checked: Checked, files: Mapping[str, ManifestFile]) -> int:
     """Bytes that mending a file takes, at most."""
-    if checked.verdict is Verdict.DAMAGED:
-        return len(checked.damage) * CHUNK_SIZE if checked.damage else checked.size
-    return 0
+    if checked.path not in files or checked.verdict is Verdict.WHOLE:
+        return 0
+    return min(len(checked.damage) * CHUNK_SIZE or sys.maxsize, files[checked.path].size)
 
 
 def _right(receipt: Receipt, checked: Checked) -> Iterator[Piece]:

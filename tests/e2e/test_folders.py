@@ -223,3 +223,27 @@ def test_copies_in_two_folders_are_both_updated(acme: Hub, home: Home, second: P
     for folder in (second, home.models):
         assert (folder / "acme" / "Thing-GGUF" / NAME).read_bytes() == new
     assert json.loads(home.run("ls", "--outdated", "--json").stdout) == []
+
+
+def test_namesakes_in_two_folders_are_told_apart(acme: Hub, home: Home, second: Path, thing: str) -> None:
+    """What goes from folder to folder calls each as the list does."""
+    acme.add("other/Thing-GGUF", {NAME: gguf(MIB, 9)})
+    assert home.run("get", thing, "--to", str(home.models), "-y").returncode == 0
+    assert home.run("get", f"{acme.url}/other/Thing-GGUF", "--to", str(second), "-y").returncode == 0
+    keys = [row["key"] for row in json.loads(home.run("ls", "--json").stdout)]
+    assert keys == ["acme/thing", "other/thing"]
+    for words in (["verify", "--all", "--json"], ["update", "--all", "--json"]):
+        assert sorted(row["key"] for row in json.loads(home.run(*words).stdout)) == keys
+    for repository, seed in (("acme/thing-gguf", 10), ("other/thing-gguf", 11)):
+        acme.repositories[repository].push({NAME: gguf(MIB, seed)})
+    assert [row["key"] for row in json.loads(home.run("ls", "--outdated", "--json").stdout)] == keys
+
+
+def test_of_two_copies_the_whole_one_is_handed_over(acme: Hub, home: Home, second: Path) -> None:
+    """A shard of the first folder's is gone: what is here, whole, is the other's."""
+    for folder in (home.models, second):
+        assert home.run("get", f"{acme.url}/acme/Big-GGUF", "--to", str(folder), "-y").returncode == 0
+    (home.models / "acme" / "Big-GGUF" / "Big-Q4_K_M-00002-of-00003.gguf").unlink()
+    got = home.run("get", f"{acme.url}/acme/Big-GGUF", "-y")
+    assert (got.returncode, got.stdout) == (0, home.run("path", "big").stdout)
+    assert got.stdout.startswith(str(second))

@@ -151,6 +151,18 @@ def test_it_outlives_the_server(visit: Visit, home: Home, hub: Hub) -> None:
     expect(visit.job.locator("strong")).to_have_text("completed")
 
 
+def test_open_jobs_are_shown_however_many_there_are(visit: Visit, hub: Hub) -> None:
+    """More than one page of the list of jobs."""
+    hub.misbehave("cdn", faults.stall(after=100), times=ALWAYS)
+    visit.server.ask("PUT", "/api/windlass/v1/limits", {"max_jobs": 1})
+    for number in range(210):
+        hub.add(f"acme/M{number}-GGUF", {f"M{number}-Q4_K_M.gguf": gguf(1000, number)})
+        visit.server.download(f"{hub.url}/acme/M{number}-GGUF")
+    visit.page.reload()
+    visit.connected()
+    expect(visit.page.locator("#job-list > li")).to_have_count(210)
+
+
 def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     """Facts, files, a damaged one found and mended, deleted when it is confirmed."""
     visit.server.finished(visit.server.download(f"{hub.url}/{REPO}")["job_id"])

@@ -26,7 +26,7 @@ class Job:
         owner: the process that runs it, as `Presence` names it.
         error_code: a code of `windlass.errors`, on `failed`, `cancelled`, and on a pause that was not asked for.
         waiting_since: when it began to wait for room on the disk, while it does.
-        folder: the models folder that its files go to; None for the first.
+        folder: the models folder that its files go to; None for the first, of whatever path.
     """
 
     id: str
