@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from windlass.settings import _TABLE
+from windlass.settings import TABLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -36,7 +36,7 @@ def test_each_promise_of_safety_has_its_test() -> None:
 def test_each_setting_is_in_the_readme() -> None:
     """By the environment variable that sets it."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [name for name, (variables, _) in _TABLE.items() if f"`{variables[0]}`" not in readme] == []
+    assert [name for name, known in TABLE.items() if f"`{known.variables[0]}`" not in readme] == []
 
 
 def test_each_metric_is_on_its_page() -> None:

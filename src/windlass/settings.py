@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from windlass.errors import InvalidRequest
 
@@ -122,32 +122,112 @@ class Settings:
     origin: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
-# name → the environment variables that set it, most specific first, and what reads them.
-_TABLE: dict[str, tuple[tuple[str, ...], Callable[[Any], Any]]] = {
-    "home": (("WINDLASS_HOME",), _path),
-    "lmstudio_home": (("WINDLASS_LMSTUDIO_HOME",), _path),
-    "models_dir": (("WINDLASS_MODELS_DIR",), _path),
-    "host": (("WINDLASS_HOST", "LMS_SERVER_HOST"), str),
-    "port": (("WINDLASS_PORT",), _port),
-    "hf_endpoint": (("WINDLASS_HF_ENDPOINT", "HF_ENDPOINT"), _address),
-    "catalog_url": (("WINDLASS_CATALOG_URL",), _catalog),
-    "url": (("WINDLASS_URL",), _address),
-    "max_jobs": (("WINDLASS_MAX_JOBS",), _natural),
-    "connections": (("WINDLASS_CONNECTIONS",), _natural),
-    "limit_rate": (("WINDLASS_LIMIT_RATE",), _rate),
-    "min_free": (("WINDLASS_MIN_FREE",), parse_size),
-    "database_url": (("WINDLASS_DATABASE_URL",), str),
-    "hf_token": (("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), str),
-    "api_token": (("LM_API_TOKEN",), str),
-    "ca_file": (("SSL_CERT_FILE",), str),
-    "webhooks": (("WINDLASS_WEBHOOKS",), _addresses),
-    "extra_dirs": (("WINDLASS_EXTRA_DIRS",), _paths),
-    "more_models_dirs": (("WINDLASS_MORE_MODELS_DIRS",), _paths),
-    "hard_links": (("WINDLASS_HARD_LINKS",), _yes_or_no),
-    "webhook_secret": (("WINDLASS_WEBHOOK_SECRET",), str),
-    "log_format": (("WINDLASS_LOG_FORMAT",), _log_format),
+class Setting(NamedTuple):
+    """What is known of one setting. The words are the ones of `docs/settings.md`, which is made from them.
+
+    Attributes:
+        variables: the environment variables that set it, most specific first.
+        read: makes its value of what was given.
+        meaning: what it does, with its unit (Markdown).
+        unset: what holds where nobody sets it, in words; "" where that is the default of `Settings` itself.
+    """
+
+    variables: tuple[str, ...]
+    read: Callable[[Any], Any]
+    meaning: str
+    unset: str = ""
+
+
+_SIZE_MEANT = "a size as `20M`, `1.5G` or `512KiB`"
+
+TABLE: dict[str, Setting] = {
+    "home": Setting(
+        ("WINDLASS_HOME",), _path, "The folder of jobs, tokens, limits and `config.toml`.", "`~/.windlass`"
+    ),
+    "lmstudio_home": Setting(
+        ("WINDLASS_LMSTUDIO_HOME",),
+        _path,
+        "LM Studio's folder: it holds `models/` and `hub/`.",
+        "what `~/.lmstudio-home-pointer` names, else `~/.cache/lm-studio` if it is there, else `~/.lmstudio`",
+    ),
+    "models_dir": Setting(
+        ("WINDLASS_MODELS_DIR",),
+        _path,
+        "Where weights go.",
+        "what LM Studio is set to (`downloadsFolder`), else `models/` in its folder",
+    ),
+    "more_models_dirs": Setting(
+        ("WINDLASS_MORE_MODELS_DIRS",),
+        _paths,
+        "More models folders, such as other disks, with `:` between them. A new model goes to the first with room, or "
+        "to the one named with `--to`. Windlass does not make them. One that is not mounted is passed over; one that "
+        "is read-only is listed.",
+    ),
+    "extra_dirs": Setting(
+        ("WINDLASS_EXTRA_DIRS",),
+        _paths,
+        "More folders, with `:` between them, where the same content may be already. They are only read.",
+    ),
+    "hard_links": Setting(
+        ("WINDLASS_HARD_LINKS",),
+        _yes_or_no,
+        "`yes` or `no`: whether what another program has may become the same file under a second name. `no` copies it.",
+    ),
+    "min_free": Setting(
+        ("WINDLASS_MIN_FREE",), parse_size, f"Room on the disk that no job may take: {_SIZE_MEANT}.", "`1G`"
+    ),
+    "host": Setting(
+        ("WINDLASS_HOST", "LMS_SERVER_HOST"),
+        str,
+        "The address that `serve` listens at, and the name that it is known by. Beyond this machine it needs a token.",
+    ),
+    "port": Setting(("WINDLASS_PORT",), _port, "The port that `serve` listens at; `0` is any free one."),
+    "url": Setting(("WINDLASS_URL",), _address, "The server that the command line talks to."),
+    "api_token": Setting(
+        ("LM_API_TOKEN",), str, "What the command line and the Python client send to a server that asks for a token."
+    ),
+    "hf_endpoint": Setting(
+        ("WINDLASS_HF_ENDPOINT", "HF_ENDPOINT"), _address, "Hugging Face, or a mirror that speaks like it."
+    ),
+    "catalog_url": Setting(
+        ("WINDLASS_CATALOG_URL",),
+        _catalog,
+        "LM Studio Hub, or an address or a folder that holds `owner/name/model.yaml`.",
+    ),
+    "hf_token": Setting(
+        ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+        str,
+        "The token for gated and private repositories. It is sent to the hub alone.",
+        "what `hf auth login` saved",
+    ),
+    "ca_file": Setting(
+        ("SSL_CERT_FILE",), str, "A PEM file with the certificate authorities to trust.", "the system's, else certifi's"
+    ),
+    "max_jobs": Setting(("WINDLASS_MAX_JOBS",), _natural, "Jobs that transfer at once; the others queue."),
+    "connections": Setting(("WINDLASS_CONNECTIONS",), _natural, "The most connections that one file may use."),
+    "limit_rate": Setting(
+        ("WINDLASS_LIMIT_RATE",), _rate, f"Bytes per second over all jobs: {_SIZE_MEANT}; `none` for no limit."
+    ),
+    "database_url": Setting(
+        ("WINDLASS_DATABASE_URL",),
+        str,
+        "Where the jobs are kept: `postgresql://…` for a database server (it needs the extra `postgresql`).",
+        "SQLite, `windlass.db` in `WINDLASS_HOME`",
+    ),
+    "log_format": Setting(("WINDLASS_LOG_FORMAT",), _log_format, "What `serve` says on stderr: `text` or `json`."),
+    "webhooks": Setting(
+        ("WINDLASS_WEBHOOKS",),
+        _addresses,
+        "Addresses that are told when a job completes or fails, with spaces between them.",
+    ),
+    "webhook_secret": Setting(
+        ("WINDLASS_WEBHOOK_SECRET",),
+        str,
+        "What webhooks are signed with: `whsec_` and base64.",
+        "made at the first start",
+    ),
 }
-_SECRET_OR_SHARED = {"home", "hf_token", "api_token", "ca_file", "webhook_secret"}  # not read from config.toml
+NOT_IN_FILE = {"home", "hf_token", "api_token", "ca_file", "webhook_secret"}  # secret or shared: not in config.toml
 
 
 _HIDDEN = {"hf_token", "api_token", "database_url", "webhooks", "webhook_secret"}  # not told in errors
@@ -183,8 +263,8 @@ def load(
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
     found = {}
-    for name, (variables, _) in _TABLE.items():
-        variable = next((v for v in variables if environ.get(v, "").strip()), None)
+    for name, setting in TABLE.items():
+        variable = next((v for v in setting.variables if environ.get(v, "").strip()), None)
         if variable:
             found[name] = (variable, environ[variable].strip())
     return found
@@ -200,9 +280,9 @@ def _from_config(path: Path) -> dict[str, tuple[str, Any]]:
         return {}
     except (ValueError, OSError) as error:  # what is no TOML, or no UTF-8, is a ValueError
         raise InvalidRequest(f"{path} cannot be read: {error}.", hint="Mend the file, or move it away.") from error
-    unknown = sorted(raw.keys() - _TABLE.keys() | raw.keys() & _SECRET_OR_SHARED)
+    unknown = sorted(raw.keys() - TABLE.keys() | raw.keys() & NOT_IN_FILE)
     if unknown:
-        known = ", ".join(sorted(_TABLE.keys() - _SECRET_OR_SHARED))
+        known = ", ".join(sorted(TABLE.keys() - NOT_IN_FILE))
         raise InvalidRequest(f"{path} sets {', '.join(unknown)}, which is no setting there.", hint=f"Known: {known}.")
     return {name: (str(path), value) for name, value in raw.items()}
 
@@ -211,7 +291,7 @@ def _read(name: str, source: str, raw: Any) -> Any:
     try:
         if isinstance(raw, bool) or not isinstance(raw, str | int | float | Path):
             raise TypeError("text or a number is wanted")  # noqa: TRY301 - said where the other misfits are said
-        return _TABLE[name][1](raw if isinstance(raw, int) else str(raw))
+        return TABLE[name].read(raw if isinstance(raw, int) else str(raw))
     except (ValueError, TypeError) as error:
         where = f"--{name.replace('_', '-')}" if source == "flag" else source
         shown = "what it says" if name in _HIDDEN else repr(raw)
