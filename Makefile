@@ -40,16 +40,16 @@ bench: .make/test-ready ## windlass against curl, aria2c and hf, its server unde
 fuzz: .make/fuzz-ready ## random bytes for each scanner, guided by what they reach: SECONDS=60 each
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)
 
-docs: .make/test-ready ## write what is made from the code (docs/errors.md, docs/jobs.md); `make unit` fails when it is stale
-	$(BIN)/python scripts/error_page.py
-	$(BIN)/python scripts/state_diagram.py
+docs: .make/test-ready ## write the pages that are made from the code (`make unit` fails when one is stale), then the site, into site/
+	$(BIN)/python -m scripts.pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: .make/test-ready ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## forget the virtual environment and what tests left
-	rm -rf $(VENV) .make .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .make site .coverage* .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	sh scripts/make-venv $(PYTHON) $(VENV)
@@ -61,7 +61,7 @@ $(BIN)/python:
 
 .make/test-ready: .make/installed scripts/system-packages
 	sh scripts/system-packages
-	$(PIP) install --quiet --group test
+	$(PIP) install --quiet --group test --group docs
 	@touch $@
 
 .make/fuzz-ready: .make/test-ready

@@ -23,8 +23,8 @@ Where a code stands:
 - in an **answer** that is no success: `{"error": {"type", "message", "code", "param"}}`, with the HTTP status below;
 - in a **job**: `error_code`, with `error_message`, where `status` is `failed`; a job that waits for room on the disk is
   `paused` and has one, too;
-- on the **command line** it is the message on stderr and the [exit code](../README.md#settings). A job's code and a
-  server's lead to the same exit code as if the command had met the error by itself.
+- on the **command line** it is the message on stderr and the [exit code](command-line.md#exit-codes). A job's code and
+  a server's lead to the same exit code as if the command had met the error by itself.
 
 The message has the particulars: names, numbers, addresses. Below stands what holds every time.
 """
@@ -34,7 +34,7 @@ def render() -> str:
     """The whole page, in Markdown."""
     head = "| code | answer | job | exit |\n| --- | --- | --- | --- |"
     table = "\n".join([head, *(_row(_CLASSES[code]) for code in BY_CODE)])
-    return "\n".join([_HEAD, table, *(_section(_CLASSES[code]) for code in BY_CODE)])
+    return "\n".join([_HEAD, table, *(_section(_CLASSES[code]) for code in BY_CODE), ""])
 
 
 def _row(cls: type[WindlassError]) -> str:
@@ -52,8 +52,3 @@ def _section(cls: type[WindlassError]) -> str:
 
 - **Kept**: {entry.kept}
 - **What to do**: {entry.advice}"""
-
-
-if __name__ == "__main__":
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(render() + "\n", encoding="utf-8")

@@ -32,7 +32,3 @@ def _words() -> list[str]:
 def _moves() -> list[str]:
     rows = [f"| {edge.name} | {', '.join(sorted(edge.sources))} | {edge.target} | {edge.when} |" for edge in EDGES]
     return ["| move | from | to | when |", "| --- | --- | --- | --- |", *rows]
-
-
-if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -84,11 +84,6 @@ def test_each_entry_is_for_people(code: str) -> None:
         assert len(text) > 15
 
 
-def test_the_page_is_what_the_code_says() -> None:
-    """`make docs` writes it; who changes a code runs that."""
-    assert error_page.PAGE.read_text(encoding="utf-8") == error_page.render() + "\n", "run: make docs"
-
-
 def test_the_page_has_all_there_is_to_know() -> None:
     """A heading for each code, its line of the table, and the words of its entry."""
     page = error_page.render()

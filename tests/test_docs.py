@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.pages import WRITTEN
 from windlass.settings import TABLE
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,12 @@ def test_each_metric_is_on_its_page() -> None:
     told = {name for line in page.splitlines() for name in re.findall(r"`(windlass_\w+)`", line.partition(" | ")[0])}
     assert len(made) > 10
     assert made == told
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.name)
+def test_what_is_made_from_the_code_is_what_the_code_says(path: Path) -> None:
+    """`make docs` writes it; who changes a setting, a verb, a call or a docstring runs that."""
+    assert path.read_text(encoding="utf-8") == WRITTEN[path](), "run: make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -91,7 +91,7 @@ class Guard:
 
     def _look(self, headers: Headers, method: str, path: str) -> None:
         """Raises Refused for who is not let in, StateFailure where nobody can tell."""
-        free = _FREE.fullmatch(path)
+        free = is_free(path)
         host = headers.get("host", "")
         if not self._is_ours(host) and not (free and "host" not in headers):  # who balances loads may say none
             raise HostNotAllowed(f"This server is not {host!r}.", hint="Ask it by localhost or by its address.")
@@ -156,6 +156,11 @@ async def _answered(app: ASGIApp, scope: Scope, receive: Receive, send: Send) ->
                 "The server ends, and did not get to answer.", hint="Look what it did, then ask again."
             )
             await answer(ending)(scope, receive, send)
+
+
+def is_free(path: str) -> bool:
+    """Whether it needs no token."""
+    return _FREE.fullmatch(path) is not None
 
 
 def scope_of(method: str, path: str) -> tokens.Scope:

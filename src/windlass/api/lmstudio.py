@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
-from windlass.api import schemas
+from windlass.api import rows, schemas
 from windlass.api.bodies import STATUSES, DownloadRequest, asks_anew, read_download
 from windlass.errors import ModelNotFound, NotOffered
 from windlass.library.facts import Model
@@ -71,13 +71,13 @@ async def status(job_id: str, service: Behind) -> JSONResponse:
     return JSONResponse(job_body(view))
 
 
-@router.get("/api/v1/models", tags=["LM Studio"], response_model=schemas.Models)
+@router.get("/api/v1/models", tags=["LM Studio"], response_model=rows.Models)
 def models(service: Behind) -> JSONResponse:
     """The models on this machine that are whole."""
     return JSONResponse({"models": [v1_row(model) for model in service.models()]})
 
 
-@router.get("/api/v0/models", tags=["LM Studio"], response_model=schemas.ModelList)
+@router.get("/api/v0/models", tags=["LM Studio"], response_model=rows.V0List)
 def models_v0(service: Behind) -> JSONResponse:
     """The same in the older shape."""
     return JSONResponse({"object": "list", "data": [v0_row(model) for model in service.models()]})
@@ -86,7 +86,7 @@ def models_v0(service: Behind) -> JSONResponse:
 @router.get(
     "/api/v0/models/{model_id:path}",
     tags=["LM Studio"],
-    response_model=schemas.AnyObject,
+    response_model=rows.V0Row,
     responses=schemas.errors(404),
 )
 def model_v0(model_id: str, service: Behind) -> JSONResponse:
@@ -94,15 +94,13 @@ def model_v0(model_id: str, service: Behind) -> JSONResponse:
     return JSONResponse(v0_row(_find(service, model_id)))
 
 
-@router.get("/v1/models", tags=["OpenAI"], response_model=schemas.ModelList)
+@router.get("/v1/models", tags=["OpenAI"], response_model=rows.OpenAIList)
 def models_openai(service: Behind) -> JSONResponse:
     """The same in OpenAI's shape."""
     return JSONResponse({"object": "list", "data": [openai_row(model) for model in service.models()]})
 
 
-@router.get(
-    "/v1/models/{model_id:path}", tags=["OpenAI"], response_model=schemas.AnyObject, responses=schemas.errors(404)
-)
+@router.get("/v1/models/{model_id:path}", tags=["OpenAI"], response_model=rows.OpenAIRow, responses=schemas.errors(404))
 def model_openai(model_id: str, service: Behind) -> JSONResponse:
     """One model in OpenAI's shape."""
     return JSONResponse(openai_row(_find(service, model_id)))

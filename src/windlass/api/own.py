@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from windlass import __version__
-from windlass.api import schemas
+from windlass.api import rows, schemas
 from windlass.api.bodies import read_changes, read_list, read_object, read_search
 from windlass.api.lmstudio import Behind, Body
 from windlass.limits import limits_body
@@ -28,7 +28,7 @@ def health(service: Behind) -> JSONResponse:
 
 @router.post(
     "/plan",
-    response_model=schemas.AnyObject,
+    response_model=rows.Plan,
     openapi_extra=schemas.body_of(schemas.Download),
     responses=schemas.errors(400, 403, 404, 413, 415, 502, 503),
 )
@@ -75,7 +75,12 @@ def resume(job_id: str, service: Behind) -> JSONResponse:
     return JSONResponse(job_detail(service.resume(job_id)))
 
 
-@router.post("/jobs/{job_id}/cancel", response_model=schemas.JobDetail, responses=schemas.errors(404, 409))
+@router.post(
+    "/jobs/{job_id}/cancel",
+    response_model=schemas.JobDetail,
+    responses=schemas.errors(404, 409, 413, 415),
+    openapi_extra=schemas.body_of(schemas.Cancel, required=False),
+)
 async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse:
     """End a job for good; its partial files go too, unless `{"keep_partial": true}` is sent."""
     keep = (await read_object(request, optional=True)).get("keep_partial") is True

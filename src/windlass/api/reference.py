@@ -76,22 +76,22 @@ def _parameter(parameter: dict[str, Any]) -> str:
 
 
 def _shape(verb: str, schema: dict[str, Any], shapes: dict[str, Any]) -> str:
-    example = json.dumps(_example(schema, shapes), indent=2, ensure_ascii=False)
-    return f"<p>{verb}</p><pre>{escape(example)}</pre>"
+    text = json.dumps(example(schema, shapes), indent=2, ensure_ascii=False)
+    return f"<p>{verb}</p><pre>{escape(text)}</pre>"
 
 
-def _example(schema: dict[str, Any], shapes: dict[str, Any]) -> Any:
+def example(schema: dict[str, Any], shapes: dict[str, Any]) -> Any:
     """What a schema may look like, in JSON: an example that it gives, or the names of its types."""
     if "$ref" in schema:
-        return _example(shapes[schema["$ref"].rpartition("/")[2]], shapes)
+        return example(shapes[schema["$ref"].rpartition("/")[2]], shapes)
     if schema.get("examples"):
         return schema["examples"][0]
     if "anyOf" in schema:
-        return _example(schema["anyOf"][0], shapes)
+        return example(schema["anyOf"][0], shapes)
     if "properties" in schema:
-        return {name: _example(value, shapes) for name, value in schema["properties"].items()}
+        return {name: example(value, shapes) for name, value in schema["properties"].items()}
     if "items" in schema:
-        return [_example(schema["items"], shapes)]
+        return [example(schema["items"], shapes)]
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     return schema.get("const", schema.get("type", "…"))

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from windlass.codes import codes_in
 
+_STATUSES = ("downloading", "paused", "completed", "failed")
 _CLOCK = r"^(([01]?[0-9]|2[0-3]):[0-5][0-9]|24:00)$"
 
 
@@ -13,9 +14,12 @@ class Download(BaseModel):
     """The body of a download."""
 
     model: str = Field(
-        pattern=r"\S", examples=["qwen/qwen3-4b-2507", "https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF"]
+        pattern=r"\S",
+        description="A name of the catalog, a link to lmstudio.ai or huggingface.co, or `owner/repo`.",
+        examples=["qwen/qwen3-4b-2507", "https://huggingface.co/lmstudio-community/Qwen3-4B-GGUF"],
     )
     quantization: str | None = Field(default=None, examples=["Q4_K_M"])
+    format: Literal["gguf", "mlx", "safetensors"] | None = Field(default=None, description="If no other will do.")
     to: str | None = Field(default=None, description="The models folder that it is to stand in, by its path.")
 
 
@@ -43,17 +47,23 @@ class Job(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    job_id: str = Field(pattern="^job_[0-9a-f]{10}$")
+    job_id: str = Field(pattern="^job_[0-9a-f]{10}$", description="`job_` and ten hex digits.")
     status: Literal["downloading", "paused", "completed", "failed", "already_downloaded"]
-    items: list[Item]
+    items: list[Item] = Field(description="What it brings in.")
     total_size_bytes: int
-    downloaded_bytes: int
-    phase: Literal["queued", "resolving", "transferring", "verifying", "done"]
+    downloaded_bytes: int = Field(description="What is kept, whatever happens to the process.")
+    phase: Literal["queued", "resolving", "transferring", "verifying", "done"] = Field(
+        description="More than `status` says."
+    )
     bytes_per_second: float | None = None
     estimated_completion: str | None = None
-    started_at: str | None = None
+    started_at: str | None = Field(default=None, description="When it was asked for.")
     completed_at: str | None = None
-    error_code: str | None = Field(default=None, json_schema_extra={"enum": [*codes_in("job")]})
+    error_code: str | None = Field(
+        default=None,
+        description="Why it failed, or waits for room on the disk.",
+        json_schema_extra={"enum": [*codes_in("job")]},
+    )
     error_message: str | None = None
 
 
@@ -61,8 +71,8 @@ class JobRow(Job):
     """A job in Windlass's own list."""
 
     model: str
-    priority: int
-    limit_rate: int | None = None
+    priority: int = Field(description="Higher runs first; 0 to begin with.")
+    limit_rate: int | None = Field(default=None, description="Bytes per second, for this job alone.")
 
 
 class JobPage(BaseModel):
@@ -77,7 +87,7 @@ class Change(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    priority: int = Field(default=0, ge=-(2**31), lt=2**31)
+    priority: int = Field(default=0, ge=-(2**31), lt=2**31, examples=[5])
     limit_rate: int | None = Field(default=None, ge=1, lt=2**63, examples=[20_000_000])
 
 
@@ -97,10 +107,10 @@ class LimitChanges(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_jobs: int = Field(default=3, ge=1, lt=2**63)
-    connections: int = Field(default=8, ge=1, lt=2**63)
-    limit_rate: int | None = Field(default=None, ge=1, lt=2**63)
-    schedule: list[Window] = Field(default=[], max_length=100)
+    max_jobs: int = Field(default=3, ge=1, lt=2**63, description="Jobs that transfer at once.", examples=[2])
+    connections: int = Field(default=8, ge=1, lt=2**63, description="The most that one file may use.")
+    limit_rate: int | None = Field(default=None, ge=1, lt=2**63, description="Over all jobs.", examples=[20_000_000])
+    schedule: list[Window] = Field(default=[], max_length=100, description="Outside of it `limit_rate` holds.")
 
 
 class LimitsNow(LimitChanges):
@@ -117,6 +127,12 @@ class Health(BaseModel):
     engine: Literal["running", "stopped"]
     jobs_running: int
     jobs_queued: int
+
+
+class Cancel(BaseModel):
+    """What is to become of what has come so far."""
+
+    keep_partial: bool = Field(default=False, description="Whether it stays, for a job to come.", examples=[True])
 
 
 class Removed(BaseModel):
@@ -136,9 +152,9 @@ class JobFile(BaseModel):
     role: str
     digest: str = Field(examples=["sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])
     commit: str
-    downloaded_bytes: int | None = None
-    verified_bytes: int | None = None
-    fetched_bytes: int | None = None
+    downloaded_bytes: int | None = Field(default=None, description="What is kept.")
+    verified_bytes: int | None = Field(default=None, description="What is hashed.")
+    fetched_bytes: int | None = Field(default=None, description="What came over the network, in this process.")
     connections: int | None = None
     retries: int | None = None
     note: str | None = None
@@ -160,20 +176,14 @@ class JobLists(BaseModel):
     failed: list[Job]
 
 
-class AnyObject(BaseModel):
-    """An object whose fields the guide describes."""
-
-    model_config = ConfigDict(extra="allow")
-
-
 class JobDetail(JobRow):
     """A job with all that is known of it."""
 
-    why: str
-    source: str | None = None
+    why: str = Field(description="Why these files.")
+    source: str | None = Field(default=None, description="The host that the bytes come from.")
     log: list[LogLine]
     files: list[JobFile]
-    path: str | None = None
+    path: str | None = Field(default=None, description="Where the model stands, once it is whole.")
 
 
 class Verify(BaseModel):
@@ -252,19 +262,6 @@ class ModelDetail(BaseModel):
     finished_at: str | None = None
     files: list[ModelFile]
     update: Update | None = None
-
-
-class Models(BaseModel):
-    """Models in LM Studio's shape."""
-
-    models: list[AnyObject]
-
-
-class ModelList(BaseModel):
-    """Models in the v0 and OpenAI shape."""
-
-    object: Literal["list"]
-    data: list[AnyObject]
 
 
 class Offer(BaseModel):
@@ -351,7 +348,7 @@ ANEW = {
 """The header by which a download goes by nothing that was told before."""
 LIST = {
     "parameters": [
-        _query("status", "Only those.", type="string", enum=["", "downloading", "paused", "completed", "failed"]),
+        _query("status", "Only those.", type="string", enum=["", *_STATUSES], examples=["downloading"]),
         _query("limit", "Jobs a page.", type="integer", minimum=1, maximum=1000, default=100),
         _query("cursor", "`next_cursor` of the page before.", type="string", pattern=r"^[0-9]{0,18}$"),
     ]
@@ -359,8 +356,14 @@ LIST = {
 """The query of a list of jobs."""
 SEARCH = {
     "parameters": [
-        _query("q", "Words that the name or the description has.", type="string"),
-        _query("format", "Without it, GGUF and MLX.", type="string", enum=["", "gguf", "mlx", "safetensors"]),
+        _query("q", "Words that the name or the description has.", type="string", examples=["qwen3"]),
+        _query(
+            "format",
+            "Without it, GGUF and MLX.",
+            type="string",
+            enum=["", "gguf", "mlx", "safetensors"],
+            examples=["gguf"],
+        ),
         _query("limit", "Models a page.", type="integer", minimum=1, maximum=100, default=20),
         _query("cursor", "`next_cursor` of the page before.", type="string"),
     ]
