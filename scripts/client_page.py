@@ -20,6 +20,14 @@ _HEAD = """\
 `pip install` brings it with the command. It talks to a server (`windlass serve`) over the [REST API](rest.md) and
 nothing else, so the server may run on another machine.
 
+```sh
+windlass serve
+```
+
+```text
+Listening on http://127.0.0.1:1234
+```
+
 ```python
 from windlass import Client
 
