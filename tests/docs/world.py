@@ -6,6 +6,7 @@ The network is that of one thread (Linux's network namespaces), so 127.0.0.1:123
 
 import ctypes
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -194,7 +195,7 @@ def _here(text: str, root: Path) -> str:
 
 def _there(text: str, root: Path) -> str:
     """As a person sees it."""
-    return text.replace(f"{root}/ada", "/home/ada").replace(str(root), "")
+    return re.sub(rf"{root}/(?!media|mnt|srv|work)\w+", "/home/ada", text).replace(str(root), "")
 
 
 def _download(text: str, home: Path) -> None:
