@@ -32,14 +32,14 @@ and where the value came from. A variable that is empty counts as not set.
 
 ## All of them
 
-Where there are two variables the first wins. Flags are those of `windlass serve`.
-
+By the environment variable; where there are two, the first wins. Under each: its name in `config.toml`, its flag of
+`windlass serve`, what holds where nobody sets it.
 """
 
-_TAIL = """
+_TAIL = """\
 ## config.toml
 
-One line a setting, by the name in the second column. Text goes into quotes, numbers do not need them. Secrets and what
+One line a setting, by the name that stands under it. Text goes into quotes, numbers do not need them. Secrets and what
 belongs to other programs too have no name there; a name that is no setting is refused.
 
 ```toml
@@ -64,16 +64,18 @@ A running server does not read it again: restart it. Limits can be changed witho
 
 def render() -> str:
     """The whole page, in Markdown."""
-    head = ["| environment | `config.toml` | flag | default | meaning |", "| --- | --- | --- | --- | --- |"]
-    return "\n".join([_HEAD + head[0], head[1], *map(_row, TABLE)]) + "\n" + _TAIL
+    return "\n".join([_HEAD, *map(_section, TABLE), _TAIL])
 
 
-def _row(name: str) -> str:
+def _section(name: str) -> str:
     known = TABLE[name]
-    variables = ", ".join(f"`{variable}`" for variable in known.variables)
-    in_file = "–" if name in NOT_IN_FILE else f"`{name}`"
-    flag = f"`--{name.replace('_', '-')}`" if name in inspect.signature(serve).parameters else "–"
-    return f"| {variables} | {in_file} | {flag} | {known.unset or _default(name)} | {known.meaning} |"
+    flag = name in inspect.signature(serve).parameters
+    facts = [
+        *([] if name in NOT_IN_FILE else [f"`{name}`"]),
+        *([f"`--{name.replace('_', '-')}`"] if flag else []),
+        f"default: {known.unset or _default(name)}",
+    ]
+    return f"### {', '.join(known.variables)}\n\n{known.meaning}\n\n{' · '.join(facts)}\n"
 
 
 def _default(name: str) -> str:

@@ -65,7 +65,6 @@ READ_ONLY: Mapping[str, str] = {
 
 READERS = {
     "llama-server": "llama.cpp is not here",
-    "llama-cli": "llama.cpp is not here",
     "mlx_lm.generate": "MLX runs on Apple silicon alone",
 }
 """Programs of others: what they are handed as a model (`-m`, `--model`) must be there."""

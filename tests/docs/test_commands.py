@@ -53,7 +53,7 @@ def test_the_commands_do_what_the_page_says(page: Path, here: World, tmp_path: P
         ("```sh\nfalse\ntrue\n```\n", "ended with 1"),
         ("```sh\necho one\n```\n\n```text\ntwo\n```\n", "shows 'two'"),
         ("```sh\nwindlass nonsense\n```\n", "ended with 2"),
-        ("```sh\ncurl http://127.0.0.1:1234/api/v1/models/download/status/job_0123456789\n```\n", "ended with 22"),
+        ("```sh\ncurl $WINDLASS_HF_ENDPOINT/nowhere\n```\n", "ended with 22"),
         ("```sh\nllama-server -m /nowhere/a.gguf\n```\n", "no model"),
         ("```sh\nmake nothing-of-this-name\n```\n", "not there"),
         ("```python\nraise SystemExit(3)\n```\n", "ended with 3"),
