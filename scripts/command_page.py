@@ -19,7 +19,7 @@ _HEAD = """\
 
 `windlass --help` lists the verbs, `windlass VERB --help` shows one. What is asked for goes to stdout, everything else
 (progress, questions, errors) to stderr, so `$(windlass path …)` and pipes are safe. `--json` prints JSON on one line.
-Where there is no terminal, or `NO_COLOR` is set, nothing is coloured and no bar is drawn.
+Where there is no terminal no bar is drawn and nothing is coloured; with `NO_COLOR` set nothing is coloured anywhere.
 
 A verb that brings something in, or asks for jobs, uses the server at `WINDLASS_URL` if one answers there, else the one
 that runs on the same `WINDLASS_HOME`, and works by itself if there is none.

@@ -17,8 +17,9 @@ RUNNABLE = [page for page in PAGES if commands_of(page) and page.name not in tab
 @pytest.fixture(scope="module")
 def here() -> Iterator[World]:
     """A machine for all pages of this process."""
-    if shutil.which("ip") is None:
-        pytest.skip("the docs' commands need iproute2: apt install iproute2")
+    missing = [name for name in ("ip", "curl") if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"the docs' commands need {' and '.join(missing)}: apt install iproute2 curl")
     try:
         with world() as made:
             yield made

@@ -96,7 +96,9 @@ class Window(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(default=["mon"], min_length=1)
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = Field(
+        default=["mon", "tue", "wed", "thu", "fri", "sat", "sun"], min_length=1
+    )
     begin: str = Field(alias="from", pattern=_CLOCK, examples=["08:00"])
     to: str = Field(pattern=_CLOCK, examples=["18:00"])
     limit_rate: int | None = Field(ge=1, lt=2**63)
