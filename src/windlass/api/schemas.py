@@ -170,6 +170,7 @@ class JobDetail(JobRow):
     """A job with all that is known of it."""
 
     why: str
+    fits_memory: Literal["gpu", "gpu+ram", "ram", "nowhere", "unknown"] | None = None
     source: str | None = None
     log: list[LogLine]
     files: list[JobFile]

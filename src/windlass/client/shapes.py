@@ -70,6 +70,7 @@ class Job(TypedDict):
     priority: NotRequired[int]
     limit_rate: NotRequired[int]
     why: NotRequired[str]
+    fits_memory: NotRequired[Literal["gpu", "gpu+ram", "ram", "nowhere", "unknown"]]
     source: NotRequired[str]
     path: NotRequired[str]
     log: NotRequired[list[Line]]
