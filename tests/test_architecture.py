@@ -29,6 +29,7 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -212,6 +213,7 @@ def room_of(module: str) -> str:
     return module.partition(".")[0]
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
@@ -241,6 +243,7 @@ def imports(module: str, tree: ast.AST) -> Iterator[Arrow]:
                 yield Arrow(module, root, foreign=True)
 
 
+@cache
 def all_arrows() -> list[Arrow]:
     trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in modules().items()}
     return [arrow for module, tree in trees.items() for arrow in imports(module, tree)]
