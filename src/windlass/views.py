@@ -200,4 +200,5 @@ def _file(view: JobView, index: int) -> dict[str, Any]:
         return body | ({"downloaded_bytes": file.size} if view.job.state is State.COMPLETED else {})
     body |= {"downloaded_bytes": meter.kept, "verified_bytes": meter.checked, "fetched_bytes": meter.fetched}
     body |= {"connections": meter.connections, "retries": meter.retries}
+    body |= {"segments": [segment._asdict() for segment in meter.segments]} if meter.segments else {}
     return body | ({"note": meter.note} if meter.note else {})

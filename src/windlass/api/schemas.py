@@ -126,6 +126,14 @@ class Removed(BaseModel):
     removed: Literal[True]
 
 
+class Underway(BaseModel):
+    """What one connection is at: it stands at byte `position` of the file and goes on to `end`."""
+
+    position: int
+    end: int
+    bytes_per_second: float
+
+
 class JobFile(BaseModel):
     """One file of a job, and what its connections do right now."""
 
@@ -140,6 +148,7 @@ class JobFile(BaseModel):
     verified_bytes: int | None = None
     fetched_bytes: int | None = None
     connections: int | None = None
+    segments: list[Underway] | None = None
     retries: int | None = None
     note: str | None = None
 
