@@ -14,7 +14,7 @@ from sample import entry, file_of, manifest_of
 from windlass.jobs.job import Job
 from windlass.jobs.states import Phase, State
 from windlass.pull import Progress
-from windlass.transfer.meter import Meter
+from windlass.transfer.meter import Meter, Underway
 from windlass.views import JobView, items, job_body, job_detail, time_text
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -215,6 +215,7 @@ def test_details_show_each_file() -> None:
     now = progress()
     meter = next(iter(now.files.values()))
     meter.checked, meter.connections, meter.note = 900, 3, "the source sent no bytes"
+    meter.segments = (Underway(2000, 3000, 250.0),)
     meter.causes["stalled"] = 2
     body = job_detail(JobView(replace(JOB, limit_rate=5000, priority=2), now, 500.0, CREATED, Path("/models/m")))
     assert body["model"] == "qwen/qwen3-4b-2507"
@@ -232,6 +233,7 @@ def test_details_show_each_file() -> None:
         "verified_bytes": 900,
         "fetched_bytes": 1000,
         "connections": 3,
+        "segments": [{"position": 2000, "end": 3000, "bytes_per_second": 250.0}],
         "retries": 2,
         "note": "the source sent no bytes",
     }

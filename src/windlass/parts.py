@@ -29,6 +29,7 @@ from windlass.supplies import Supplies
 from windlass.tokens import Tokens
 
 if TYPE_CHECKING:
+    from windlass.doctor import Examined
     from windlass.inspection import Inspection
     from windlass.jobs.store import Store
     from windlass.keeping import Keeping
@@ -124,6 +125,17 @@ class Parts:
         from windlass.jobs.store import Store
 
         return self._opened.enter_context(Store(self.settings.database_url, self._clock))
+
+    @property
+    def examined(self) -> "Examined":
+        """What a doctor looks at."""
+        from windlass.doctor import Examined
+
+        supplies, there = self.supplies, has_database(self.settings.database_url)
+        database = self._store_as_it_is if there else None
+        return Examined(
+            self.settings, self.places, supplies.token, supplies.network, database, lambda: self.sources.memory
+        )
 
     @cached_property
     def lookout(self) -> "Lookout":

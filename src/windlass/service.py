@@ -11,6 +11,7 @@ from windlass import names
 from windlass.admission import move
 from windlass.errors import InvalidRequest, ModelNotFound, QuantizationNotFound
 from windlass.events import Events
+from windlass.fit import place_of
 from windlass.folder import Condition
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
@@ -208,7 +209,8 @@ class Service(Parts):
         moves = [(at, f"{edge}: {note}" if note else edge) for at, edge, note in self.store.history(job_id)]
         file = view.job.manifest.files[0]
         source = f"{self.settings.hf_endpoint}/{file.repo}/tree/{file.commit}"
-        return replace(view, source=source, log=tuple(sorted([*moves, *(running.log if running else ())])))
+        fits = place_of(view.job.manifest.weights_size, self.sources.memory)
+        return replace(view, source=source, fits=fits, log=tuple(sorted([*moves, *(running.log if running else ())])))
 
     def jobs(
         self, states: Collection[State] = tuple(State), limit: int | None = None, before: int | None = None

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class JobView:
     """A job as it stands at one moment: what the store has, and what a pull that runs here knows better.
 
-    `progress` may be that of a pull that has ended a short while ago; `live` says that it has not.
+    `progress` may be that of a pull that has ended a short while ago; `live` says that it has not. `fits` is where in
+    memory the model could run.
     """
 
     job: Job
@@ -32,6 +33,7 @@ class JobView:
     path: Path | None = None
     live: bool = False
     source: str = ""
+    fits: str = ""
     log: tuple[tuple[float, str], ...] = ()
 
     @property
@@ -118,6 +120,7 @@ def job_detail(view: JobView) -> dict[str, Any]:
     job, manifest = view.job, view.job.manifest
     detail = job_row(view) | {
         "why": manifest.why,
+        **({"fits_memory": view.fits} if view.fits else {}),
         "source": view.source,
         "log": [{"at": time_text(at), "text": text} for at, text in view.log],
         "files": [_file(view, index) for index in range(len(manifest.files))],
@@ -197,4 +200,5 @@ def _file(view: JobView, index: int) -> dict[str, Any]:
         return body | ({"downloaded_bytes": file.size} if view.job.state is State.COMPLETED else {})
     body |= {"downloaded_bytes": meter.kept, "verified_bytes": meter.checked, "fetched_bytes": meter.fetched}
     body |= {"connections": meter.connections, "retries": meter.retries}
+    body |= {"segments": [segment._asdict() for segment in meter.segments]} if meter.segments else {}
     return body | ({"note": meter.note} if meter.note else {})

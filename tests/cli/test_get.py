@@ -15,9 +15,9 @@ from standin import ALWAYS, Hub, faults
 from windlass.cli import get as module
 from windlass.cli import watch
 from windlass.cli.backend import backend
-from windlass.cli.get import get
+from windlass.cli.get import attach, get
 from windlass.cli.local import Local
-from windlass.errors import JobNotFound, ModelNotFound, QuantizationNotFound
+from windlass.errors import InvalidRequest, JobNotFound, ModelNotFound, QuantizationNotFound
 from windlass.settings import Settings, load
 
 Capture = pytest.CaptureFixture[str]
@@ -130,6 +130,72 @@ def test_an_interrupted_job_goes_on_with_the_next_command(
     with Local(settings) as local:
         assert [done["job_id"] for done in local.jobs()["completed"]] == [job["job_id"]]
     assert capsys.readouterr().out.count("\n") == 1
+
+
+def attached(settings: Settings, job_id: str | None = None, **flags: bool) -> tuple[int, str]:
+    """The exit code of `attach`, and what a person saw."""
+    seen = io.StringIO()
+    return attach(settings, Console(file=seen, width=200), job_id, **{"as_json": False, **flags}), seen.getvalue()
+
+
+def test_where_nobody_works_on_a_job_attach_does(settings: Settings, capsys: Capture) -> None:
+    """Without its id, for it is the only one; it ends as `get` does, and an ended job is told again."""
+    with Local(settings) as local:
+        job_id = local.service.download(REPO)[0].job.id
+    code, seen = attached(settings)
+    path = capsys.readouterr().out
+    assert (code, path) == (0, f"{settings.models_dir / REPO / 'Qwen3-8B-Q4_K_M.gguf'}\n")
+    assert "Qwen3 8B, Q4_K_M GGUF: 50.0 kB in 1 file" in seen
+    assert attached(settings, job_id)[0] == 0
+    assert capsys.readouterr().out == path
+    assert attached(settings, job_id, as_json=True)[0] == 0
+    assert json.loads(capsys.readouterr().out)["job_id"] == job_id
+
+
+def test_a_job_that_stands_still_is_not_waited_for(settings: Settings) -> None:
+    """Paused or cancelled: that is said, with what lets it go on."""
+    with Local(settings) as local:
+        job_id = local.service.download(REPO)[0].job.id
+        local.act(job_id, "pause")
+    code, seen = attached(settings, job_id)
+    assert (code, f"windlass resume {job_id}" in seen) == (1, True)
+    with Local(settings) as local:
+        local.act(job_id, "cancel")
+    code, seen = attached(settings, job_id)
+    assert (code, "cancelled" in seen, "resume" in seen) == (1, True, False)
+
+
+def test_which_job_must_be_clear(settings: Settings) -> None:
+    """None on its way, two on their way, or one that nobody knows."""
+    with pytest.raises(InvalidRequest, match="Nothing is on its way"):
+        attached(settings)
+    with pytest.raises(JobNotFound):
+        attached(settings, "job_0123456789")
+    with Local(settings) as local:
+        for quantization in ("Q4_K_M", "Q8_0"):
+            local.service.download(REPO, quantization)
+    with pytest.raises(InvalidRequest, match="2 jobs are on their way"):
+        attached(settings)
+
+
+def test_what_is_here_and_whether_it_runs_is_told_before(settings: Settings, answers: Any) -> None:
+    """Bytes that need not come again, and where in memory the model fits; a few bytes are not worth a word."""
+    told = {"gpu": "fits the graphics card", "nowhere": "more than the memory", "unknown": ""}
+    for place, words in told.items():
+        job = {**JOB, "downloaded_bytes": 40, "fits_memory": place}
+        answers(job)
+        line = run(settings, detach=True)[1].splitlines()[0]
+        assert line.startswith("Qwen3 8B, GGUF: 100 B in 2 files; 40 B of it is here")
+        assert words in line
+    answers({**JOB, "total_size_bytes": 10**6, "downloaded_bytes": 900})
+    assert "is here" not in run(settings, detach=True)[1]
+
+
+def test_at_the_end_it_is_told_how_it_went(settings: Settings) -> None:
+    """Bytes and time, and that they are right; the speed of a moment says nothing."""
+    seen = run(settings)[1]
+    assert "50.0 kB in under a second; every file is what the hub has." in seen
+    assert module._told(3_000_000_000, 60.0) == "3.00 GB in 1m 00s (50.0 MB/s); every file is what the hub has."
 
 
 def test_jobs_can_be_acted_on_without_a_server(settings: Settings) -> None:

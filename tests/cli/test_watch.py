@@ -14,6 +14,12 @@ Job = dict[str, Any]
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+@pytest.fixture(autouse=True)
+def nobodys_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal is one also where these tests run on a build server."""
+    monkeypatch.delenv("CI", raising=False)
+
+
 def job(**changes: Any) -> Job:
     """A job half way."""
     return {
@@ -64,6 +70,63 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     lines = shown(long, long, width=width)
     assert lines
     assert all(len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("width", "parts"),
+    [
+        (40, [" 50 %", "107 MB/s", "11s left"]),
+        (50, ["1.14 GB / 2.28 GB", "107 MB/s", "11s left"]),
+        (70, ["unslo", "1.14 GB / 2.28 GB", "107 MB/s", "11s left"]),
+        (90, ["unslo", "━", "1.14 GB / 2.28 GB", "107 MB/s", "11s left"]),
+    ],
+)
+def test_what_matters_most_stays_longest(width: int, parts: list[str]) -> None:
+    """The bar goes first, then the name, then the bytes; how far it is, how fast and how long are always there."""
+    [*_, line] = shown(job(), width=width)
+    assert all(part in line for part in parts)
+    assert ("━" in line, "unslo" in line) == (width >= 90, width >= 70)
+
+
+def test_without_names_there_are_no_files() -> None:
+    """A row of numbers alone would say nothing of which file it is."""
+    assert len(shown(job(files=[file(1), file(2)]), width=50)) == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("CI", "true"), ("TERM", "dumb")])
+def test_where_nothing_can_be_drawn_anew_lines_are_printed(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """A build server keeps every frame in its log, and a dumb terminal shows the signs that move the cursor."""
+    monkeypatch.setenv(name, value)
+    assert shown(job()) == ["unsloth/Qwen3-8B-GGUF: 1.14 GB of 2.28 GB  107 MB/s  11s left"]
+
+
+def test_each_file_has_its_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As seen over the last seconds; the server tells that of the whole job alone."""
+    now = [0.0]
+    monkeypatch.setattr("windlass.cli.watch.time.monotonic", lambda: now[0])
+    sizes = [(0, 0), (10, 30), (20, 60), (40, 90), (60, 120)]
+    states = [job(files=[file(1, a * 10**6, 10**9), file(2, b * 10**6, 10**9)]) for a, b in sizes]
+
+    def wait(_: float) -> None:
+        now[0] += 1.0
+
+    out = io.StringIO()
+    console = Console(file=out, width=120, height=30, force_terminal=True, color_system=None)
+    looks = iter(states)
+    follow(console, lambda: next(looks), until=lambda state: state is states[-1], wait=wait)
+    *_, one, two = out.getvalue().splitlines()
+    assert "16.7 MB/s  56s left" in one  # from 10 to 60 MB in three seconds
+    assert "30.0 MB/s  29s left" in two
+
+
+def test_a_file_says_what_holds_it_up() -> None:
+    """Its note, as the engine has it; and that its bytes are here and being looked at."""
+    waits = {**file(1, 0, 100), "connections": 1, "note": "the hub limits us: 12 s"}
+    *_, one, two = shown(job(files=[waits, {**file(2, 100, 100), "verified_bytes": 40}]))
+    assert one.endswith("the hub limits us: 12 s")
+    assert two.endswith("verifying")
 
 
 def test_a_long_name_is_cut_in_the_middle() -> None:

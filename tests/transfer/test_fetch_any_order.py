@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
+import itertools
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from transfer.bringing import CONTENT, assert_right, bring, often
@@ -154,6 +155,7 @@ def test_stopped_anywhere_it_lets_go_and_keeps(moment: float, script: list[Fault
 def test_what_the_meter_shows_is_never_too_much(content: bytes, script: list[Fault | None], ranges: bool) -> None:
     """At any moment: what counts as kept does not shrink and is in the ledger, and no counter leaves its bounds."""
     server, meter, shown = Server(content, script, ranges=ranges), Meter(len(content)), [0]
+    some: list[int] = []  # connections whose segments were seen at work
 
     async def watch(folder: Path) -> None:
         target = target_of(content)
@@ -164,6 +166,10 @@ def test_what_the_meter_shows_is_never_too_much(content: bytes, script: list[Fau
             assert shown[-1] <= meter.kept <= meter.size
             assert 0 <= meter.checked <= meter.size
             assert 0 <= meter.connections <= 4
+            in_order = sorted(meter.segments)
+            assert all(0 <= one.position <= one.end <= meter.size and one.bytes_per_second >= 0 for one in in_order)
+            assert all(one.end <= next_one.position for one, next_one in itertools.pairwise(in_order))
+            some.append(len(in_order))
             assert meter.kept <= kept_bytes(folder, target.partial_name, target.identity, target.size)
             shown.append(meter.kept)
         await task
@@ -173,6 +179,8 @@ def test_what_the_meter_shows_is_never_too_much(content: bytes, script: list[Fau
     assert meter.kept == meter.checked == len(content)
     assert meter.fetched >= len(content)
     assert meter.thrown_away == 0
+    assert meter.segments == ()
+    event(f"{min(2, max(some, default=0))} segments or more were seen")
 
 
 def test_a_machine_that_was_asleep_goes_on(tmp_path: Path) -> None:

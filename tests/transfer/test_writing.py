@@ -351,7 +351,7 @@ class Whimsical(Slow):
         return super().submit(fn, *args, **kwargs)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     blocks=st.lists(st.integers(1, 150), min_size=1, max_size=8),
     seconds=st.lists(st.sampled_from([0.0, 0.001, 0.05, 0.3, 2.0]), min_size=1, max_size=5),
@@ -362,7 +362,7 @@ def test_bytes_on_their_way_are_never_overwritten(
     blocks: list[int], seconds: list[float], connections: int, limit: int | None
 ) -> None:
     """Whatever sizes they come in, and however long the disk takes for each write: right at once, all of them."""
-    sizes, content = itertools.cycle(blocks), bytes(n * n % 251 for n in range(3000))
+    sizes, content = itertools.cycle(blocks), bytes(n * n % 251 for n in range(2000))
 
     class Uneven(Server):
         async def _deliver(self, data: bytes, receiver: Any) -> None:

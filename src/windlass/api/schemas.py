@@ -144,6 +144,14 @@ class Removed(BaseModel):
     removed: Literal[True]
 
 
+class Underway(BaseModel):
+    """What one connection is at: it stands at byte `position` of the file and goes on to `end`."""
+
+    position: int
+    end: int
+    bytes_per_second: float
+
+
 class JobFile(BaseModel):
     """One file of a job, and what its connections do right now."""
 
@@ -158,6 +166,7 @@ class JobFile(BaseModel):
     verified_bytes: int | None = Field(default=None, description="What is hashed.")
     fetched_bytes: int | None = Field(default=None, description="What came over the network, in this process.")
     connections: int | None = None
+    segments: list[Underway] | None = None
     retries: int | None = None
     note: str | None = None
 
@@ -182,7 +191,8 @@ class JobDetail(JobRow):
     """A job with all that is known of it."""
 
     why: str = Field(description="Why these files.")
-    source: str | None = Field(default=None, description="The host that the bytes come from.")
+    fits_memory: Literal["gpu", "gpu+ram", "ram", "nowhere", "unknown"] | None = None
+    source: str | None = Field(default=None, description="Where it comes from: the repository, at its commit.")
     log: list[LogLine]
     files: list[JobFile]
     path: str | None = Field(default=None, description="Where the model stands, once it is whole.")

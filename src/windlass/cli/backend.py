@@ -35,6 +35,9 @@ class Backend(Protocol):
     def job(self, job_id: str) -> Job:
         """A job with its files."""
 
+    def take_up(self, job_id: str) -> Job:
+        """A job with its files; one that is on its way and that nobody works on is worked on from now on."""
+
     def jobs(self) -> Mapping[str, Sequence[Job]]:
         """All jobs by status."""
 

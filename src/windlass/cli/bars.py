@@ -1,95 +1,99 @@
-"""A job as bars on a terminal: one for all of it, and one for each file that is under way."""
+"""A job as lines of a terminal: one for all of it, and one for each file that is under way."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from windlass.cli import words
+from windlass import words
 
-_NUMBERS = 46  # columns that bytes, speed and time left take
+_SIZES = 19  # columns: `1.20 GB / 2.28 GB`
+_TAIL = 22  # columns: `107 MB/s  7h 12m left`
+_LEAST_NAME = 12
+_NAME_BESIDE_A_BAR = 18
+_MOST_NAME = 44
+_MOST_BAR = 22
 _MOST_FILES = 6  # shown at once below the job
+_SECONDS = 3.0  # over which the speed of a file is taken
 
 Job = Mapping[str, Any]
 
 
-@contextmanager
-def bars(console: Console) -> Iterator["Bars"]:
-    """Bars that stand at the foot of the terminal for as long as the `with` block lasts."""
-    name, bar = _widths(console.width)
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), _Sizes(), _Speed()]
-    if bar:
-        columns.insert(1, BarColumn(bar_width=bar))
-    with Progress(*columns, console=console, refresh_per_second=8) as progress:
-        yield Bars(progress, name)
+class Rates:
+    """How fast each file comes, as seen from here; the server tells the speed of the whole job alone."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[str, deque[tuple[float, int]]] = {}
+
+    def of(self, path: str, done: int) -> float:
+        """Bytes per second, now that the file has come so far; 0 where nothing can be said yet."""
+        now = self._clock()
+        seen = self._seen.setdefault(path, deque())
+        seen.append((now, done))
+        while len(seen) > 2 and now - seen[1][0] >= _SECONDS:
+            seen.popleft()
+        (began, before), took = seen[0], now - seen[0][0]
+        return (done - before) / took if took > 0 and began < now else 0.0
 
 
-def _widths(columns: int) -> tuple[int, int]:
-    """Columns for the name and for the bar beside it; the bar is the first to go where there is little room."""
-    name = min(44, columns // 3)
-    bar = min(22, columns - name - _NUMBERS)
-    return (name, bar) if bar >= 8 else (max(8, columns - _NUMBERS), 0)
+def lines(job: Job, width: int, rates: Rates) -> list[Text]:
+    """The job on a terminal of so many columns; the files where there are several of them, and room for their names."""
+    shown = [_row(width, job["model"], job, words.tail(job))]
+    if len(job["files"]) > 1 and _has_names(width):
+        shown += [_file(width, file, rates) for file in _under_way(job["files"])]
+    return shown
 
 
-class _Sizes(ProgressColumn):
-    """Done and total."""
-
-    def render(self, task: Task) -> Text:
-        """As in `1.20 GB / 2.28 GB`."""
-        return Text(f"{words.size(task.completed)} / {words.size(task.total or 0)}", style="progress.download")
+def _under_way(files: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    found = (file for file in files if 0 < file.get("downloaded_bytes", 0) < file["size_bytes"] or _is_busy(file))
+    return (file for _, file in zip(range(_MOST_FILES), found, strict=False))
 
 
-class _Speed(ProgressColumn):
-    """Speed and time left, or the phase where nothing moves."""
-
-    def render(self, task: Task) -> Text:
-        """As in `107 MB/s  12s left`."""
-        return Text(str(task.fields.get("tail", "")), style="progress.data.speed")
+def _is_busy(file: dict[str, Any]) -> bool:
+    return bool(file.get("connections")) or 0 < file.get("verified_bytes", 0) < file["size_bytes"]
 
 
-class Bars:
-    """One bar for the job, and one for each file that is under way."""
-
-    def __init__(self, progress: Progress, width: int) -> None:
-        self._progress = progress
-        self._width = width
-        self._job = progress.add_task("", total=None)
-        self._files: dict[str, TaskID] = {}
-
-    def show(self, job: Job) -> None:
-        """Bring the bars up to date."""
-        width = self._width
-        self._progress.update(
-            self._job,
-            description=_short(job["model"], width),
-            total=job["total_size_bytes"],
-            completed=job["downloaded_bytes"],
-            tail=words.tail(job),
-        )
-        if len(job["files"]) > 1:
-            self._show_files(job, width)
-
-    def _show_files(self, job: Job, width: int) -> None:
-        shown = [file for file in job["files"] if _is_under_way(file)][:_MOST_FILES]
-        for path in self._files.keys() - {file["path"] for file in shown}:
-            self._progress.remove_task(self._files.pop(path))
-        for file in shown:
-            name = file["path"].rpartition("/")[2]
-            if file["path"] not in self._files:
-                self._files[file["path"]] = self._progress.add_task("", total=file["size_bytes"])
-            self._progress.update(
-                self._files[file["path"]],
-                description=_short(f"  {name}", width),
-                completed=file.get("downloaded_bytes", 0),
-                tail="",
-            )
+def _file(width: int, file: dict[str, Any], rates: Rates) -> Text:
+    size, done = file["size_bytes"], file.get("downloaded_bytes", 0)
+    rate = rates.of(file["path"], done)
+    left = f"{words.speed(rate)}  {words.duration((size - done) / rate)} left" if rate > 0 else ""
+    tail = "verifying" if done == size else file.get("note") or left
+    name = "  " + file["path"].rpartition("/")[2]
+    return _row(width, name, {"total_size_bytes": size, "downloaded_bytes": done}, tail)
 
 
-def _is_under_way(file: dict[str, Any]) -> bool:
-    return bool(0 < file.get("downloaded_bytes", 0) < file["size_bytes"] or file.get("connections"))
+def _row(width: int, name: str, job: Job, tail: str) -> Text:
+    """Name, bar, sizes, speed and time left. With little room the bar goes first, then the name, then sizes."""
+    done, total = job["downloaded_bytes"], job["total_size_bytes"]
+    share = min(1.0, done / total) if total else 0.0
+    sizes = f"{words.size(done)} / {words.size(total)}"
+    if width < _SIZES + 2 + _TAIL:
+        return Text.assemble((f"{int(100 * share):3d} %", "green"), "  ", (tail, "cyan"))
+    for_name, for_bar = _columns(width)
+    parts: list[Any] = [_short(name, for_name) + "  "] if for_name else []
+    parts += [*_bar(share, for_bar), "  "] if for_bar else []
+    return Text.assemble(*parts, (sizes.rjust(_SIZES), "green"), "  ", (tail, "cyan"))
+
+
+def _columns(width: int) -> tuple[int, int]:
+    """Columns for the name and for the bar; 0 for what has no room."""
+    room = width - 1 - _SIZES - 2 - _TAIL - 2
+    if room < _LEAST_NAME:
+        return 0, 0
+    bar = min(_MOST_BAR, room // 3)
+    name = room - bar - 2
+    return (min(_MOST_NAME, name), bar) if name >= _NAME_BESIDE_A_BAR else (min(_MOST_NAME, room), 0)
+
+
+def _has_names(width: int) -> bool:
+    return _columns(width)[0] > 0
+
+
+def _bar(share: float, columns: int) -> list[tuple[str, str]]:
+    full = int(share * columns)
+    return [("━" * full, "green"), ("─" * (columns - full), "bright_black")]  # two signs: without colour, too, it tells
 
 
 def _short(text: str, width: int) -> str:

@@ -13,14 +13,19 @@ _SECRET = {"hf_token", "api_token", "webhooks", "webhook_secret"}
 
 
 def show_settings(settings: Settings, *, as_json: bool) -> None:
-    """One line a setting: its name, its value, where it came from. Secrets are shown as set or not."""
-    rows = {field.name: _shown(settings, field.name) for field in fields(settings) if field.name != "origin"}
+    """One line a setting: its name, its value, where it came from."""
+    rows = settings_rows(settings)
     if as_json:
-        out = {name: {"value": value, "from": settings.origin[name]} for name, value in rows.items()}
-        sys.stdout.write(json.dumps(out) + "\n")
+        sys.stdout.write(json.dumps(rows) + "\n")
         return
-    for name, value in rows.items():
-        sys.stdout.write(f"{name:14} {'-' if value is None else value}  ({settings.origin[name]})\n")
+    for name, row in rows.items():
+        sys.stdout.write(f"{name:17} {'-' if row['value'] is None else row['value']}  ({row['from']})\n")
+
+
+def settings_rows(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Each setting's `value`, and where it came `from`. Secrets are shown as set or not."""
+    names = (field.name for field in fields(settings) if field.name != "origin")
+    return {name: {"value": _shown(settings, name), "from": settings.origin[name]} for name in names}
 
 
 def _shown(settings: Settings, name: str) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from windlass.cli import words
+from windlass import words
 from windlass.cli.tables import show_models
 from windlass.cli.watch import follow
 from windlass.client.client import Client

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from windlass.cli import collector, exits, words
+from windlass import words
+from windlass.cli import collector, exits
 from windlass.cli.verify import teller
 from windlass.errors import WindlassError
 from windlass.library.exporting import Exported, Exporting

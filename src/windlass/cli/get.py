@@ -1,20 +1,29 @@
-"""`windlass get`: bring a model in and print where it stands."""
+"""`windlass get` and `windlass attach`: bring a model in, or watch a job that does, and print where it stands."""
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 
-from windlass.cli import exits, words
+from windlass import words
+from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
 from windlass.cli.watch import follow
-from windlass.errors import ServerUnreachable, StateFailure
+from windlass.errors import InvalidRequest, ServerUnreachable, StateFailure
 from windlass.settings import Settings
 
 Job = Mapping[str, Any]
+
+_RUNS = {
+    "gpu": "it fits the graphics card",
+    "gpu+ram": "it fits graphics card and memory together",
+    "ram": "it fits the memory",
+    "nowhere": "it is more than the memory of this machine",
+}
 
 
 def get(
@@ -24,15 +33,42 @@ def get(
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
     with backend(settings) as behind, server_may_end(behind):
         job = behind.download(*wish)
+        if job["status"] == "already_downloaded":
+            console.print(f"{job['model']} is here already, whole and verified.", markup=False, soft_wrap=True)
+            return _finish(console, job, as_json)
         _announce(console, job)
         if detach and behind.elsewhere:
+            console.print(f"The server goes on with it. Watch: windlass attach {job['job_id']}")
             _print(job, as_json, job["job_id"])
             return exits.DONE
         if detach:
             console.print("No server runs that could go on by itself, so this command stays. Start one: windlass serve")
-        if job["status"] != "already_downloaded":
-            job = follow_to_its_end(console, behind, job)
-    return _finish(console, job, as_json)
+        return _watch(console, behind, job, as_json)
+
+
+def attach(settings: Settings, console: Console, job_id: str | None, *, as_json: bool) -> int:
+    """Watch a job to its end, be it begun by whomever; without an id the one that is on its way. The exit code.
+
+    Where no server runs, and nobody else works on the job, this process does.
+
+    Raises:
+        JobNotFound: it is none.
+        InvalidRequest: none was named, and there is not just one.
+    """
+    with backend(settings) as behind, server_may_end(behind):
+        job = behind.take_up(job_id or _only(behind))
+        if job["status"] == "downloading":
+            _announce(console, job)
+        return _watch(console, behind, job, as_json)
+
+
+def _only(behind: Backend) -> str:
+    """The id of the job that is on its way, if there is one and no other."""
+    ids = [str(job["job_id"]) for job in behind.jobs()["downloading"]]
+    if len(ids) != 1:
+        found = f"{len(ids)} jobs are on their way: {', '.join(ids)}." if ids else "Nothing is on its way."
+        raise InvalidRequest(found, hint="Name a job, as `windlass ps --all` shows it: windlass attach JOB")
+    return ids[0]
 
 
 @contextmanager
@@ -46,25 +82,48 @@ def server_may_end(behind: Backend) -> Iterator[None]:
 
 
 def _announce(console: Console, job: Job) -> None:
-    if job["status"] == "already_downloaded":
-        console.print(f"{job['model']} is here already, whole and verified.", markup=False, soft_wrap=True)
-        return
     model = job["items"][-1]
     quantization = model.get("quantization", {}).get("name", "")
     kind = " ".join(text for text in (quantization, model["format"].upper()) if text)
     count = f"{len(job['files'])} files" if len(job["files"]) > 1 else "1 file"
-    console.print(f"{model['display_name']}, {kind}: {words.size(job['total_size_bytes'])} in {count}", markup=False)
+    facts = [f"{words.size(job['total_size_bytes'])} in {count}"]
+    if 100 * job["downloaded_bytes"] > job["total_size_bytes"]:  # less is the model.yaml of a catalog model
+        facts.append(f"{words.size(job['downloaded_bytes'])} of it is here")
+    facts += [_RUNS[job["fits_memory"]]] if job.get("fits_memory") in _RUNS else []
+    console.print(f"{model['display_name']}, {kind}: {'; '.join(facts)}", markup=False, soft_wrap=_is_log(console))
     if job.get("why"):
-        console.print(job["why"], style="dim", markup=False, soft_wrap=not console.is_terminal)
+        console.print(job["why"], style="dim", markup=False, soft_wrap=_is_log(console))
+
+
+def _is_log(console: Console) -> bool:
+    """Whether lines are left as long as they are: where nobody has a width."""
+    return not console.is_terminal
+
+
+def _watch(console: Console, behind: Backend, job: Job, as_json: bool) -> int:
+    began, before = time.monotonic(), job["downloaded_bytes"]
+    if job["status"] == "downloading":
+        job = follow_to_its_end(console, behind, job)
+    if job["status"] == "completed" and job["downloaded_bytes"] > before:
+        console.print(_told(job["downloaded_bytes"] - before, time.monotonic() - began), markup=False)
+    return _finish(console, job, as_json)
+
+
+def _told(came: int, seconds: float) -> str:
+    took = words.duration(seconds) if seconds >= 1 else "under a second"
+    rate = f" ({words.speed(came / seconds)})" if seconds >= 1 else ""
+    return f"{words.size(came)} in {took}{rate}; every file is what the hub has."
 
 
 def follow_to_its_end(console: Console, behind: Backend, job: Job) -> Job:
     """Show how far the job is until it is over; its last state. Who breaks off is told what becomes of it."""
+    job_id = job["job_id"]
     try:
-        return follow(console, lambda: behind.job(job["job_id"]), wait=behind.rest)
+        return follow(console, lambda: behind.job(job_id), wait=behind.rest)
     except KeyboardInterrupt:
         if behind.elsewhere:
-            console.print(f"\nThe server goes on with {job['job_id']}. Stop it with: windlass cancel {job['job_id']}")
+            console.print(f"\nThe server goes on with {job_id}. Watch it again: windlass attach {job_id}")
+            console.print(f"Stop it: windlass cancel {job_id}")
         else:
             console.print("\nStopped. What has come is kept; the same command goes on from there.")
         raise
@@ -80,6 +139,8 @@ def _finish(console: Console, job: Job, as_json: bool) -> int:
         console.print(f"The job was paused. Go on with: windlass resume {job['job_id']}")
         return exits.FAILED
     console.print(f"error: {job['error_message']}", style="red", markup=False, soft_wrap=True)
+    if job["error_code"] != "cancelled":
+        console.print(f"       What has come is kept. Go on with: windlass resume {job['job_id']}", markup=False)
     return exits.exit_code_of(job["error_code"])
 
 

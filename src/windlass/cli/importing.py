@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from windlass.cli import collector, exits, words
+from windlass import words
+from windlass.cli import collector, exits
 from windlass.cli.options import confirm
 from windlass.cli.verify import teller
 from windlass.errors import InvalidRequest, WindlassError

@@ -61,7 +61,7 @@ class Local:
         if not runner.alive:
             runner.start()
         runner.poke()
-        return job_detail(view)
+        return self.job(view.job.id)
 
     def plan(
         self, model: str, quantization: str | None = None, prefer: str | None = None, to: str | None = None
@@ -81,6 +81,12 @@ class Local:
     def job(self, job_id: str) -> Job:
         """A job with its files."""
         return job_detail(self.service.detail(job_id))
+
+    def take_up(self, job_id: str) -> Job:
+        """A job, which this process works on if it is on its way and nobody else does."""
+        self.service.runner.reclaim()  # no server does
+        view = self.service.job(job_id)
+        return self._run(view) if view.job.status == "downloading" else self.job(job_id)
 
     def jobs(self) -> dict[str, list[Job]]:
         """All jobs by status."""

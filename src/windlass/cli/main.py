@@ -1,5 +1,6 @@
 """The command `windlass`: its verbs, each a few lines that parse and call. Heavy imports wait for the verb."""
 
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -8,19 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from windlass import __version__
-from windlass.cli import collector, exits, shelf
+from windlass.cli import collector, completion, exits, jobs, shelf
 from windlass.cli.options import Json, Model, Quantization, To, Yes, console, settings
 from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
 from windlass.logs import speak_plainly
 from windlass.settings import load
 
+MODELS, JOBS, SERVER, MACHINE = "Models", "Jobs", "Server", "This machine"  # as `--help` groups the verbs
+
 app = typer.Typer(
     name="windlass",
     cls=Verbs,
     help="Bring models in: resumable, verified, behind the REST API that LM Studio's clients speak.",
     no_args_is_help=True,
-    add_completion=True,
+    add_completion=False,  # `windlass completion` instead
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -28,9 +31,7 @@ app = typer.Typer(
 token = typer.Typer(
     cls=Verbs, help="Make, list and revoke tokens, which the server then asks for.", no_args_is_help=True
 )
-app.add_typer(token, name="token")
-
-JobId = Annotated[str, typer.Argument(help="The job's id, as `windlass ps` shows it.")]
+app.add_typer(token, name="token", rich_help_panel=SERVER)
 
 
 @app.callback(invoke_without_command=True)
@@ -42,7 +43,7 @@ def _root(
         raise typer.Exit
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=SERVER)
 def serve(
     host: Annotated[str | None, typer.Option(help="The address to listen at.")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes any free one.")] = None,
@@ -65,7 +66,7 @@ def serve(
     run(told, cors or (), insecure=insecure)
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=MODELS)
 def get(
     model: Model,
     quantization: Quantization = None,
@@ -86,7 +87,7 @@ def get(
     raise typer.Exit(run(settings(), console(), wish, as_json=as_json, detach=detach))
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=MODELS)
 def plan(
     model: Model,
     quantization: Quantization = None,
@@ -107,70 +108,31 @@ def plan(
         show_plan(behind.plan(*wish), as_json=as_json)
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=MODELS)
 def search(
     words: Annotated[list[str] | None, typer.Argument(help="What the name or the description has.")] = None,
     gguf: Annotated[bool, typer.Option("--gguf", help="Only GGUF.")] = False,
     mlx: Annotated[bool, typer.Option("--mlx", help="Only MLX.")] = False,
     limit: Annotated[int, typer.Option("-n", "--limit", help="Most models to show.", min=1, max=1000)] = 20,
+    pick: Annotated[bool, typer.Option("-p", "--pick", help="Ask which one, and bring it in.")] = False,
     as_json: Json = False,
 ) -> None:
     """Look for models: the catalog's picks, then Hugging Face's, the most downloaded first.
 
-    Example: windlass search qwen3 coder --gguf
+    Example: windlass search qwen3 coder --gguf --pick
     """
-    from windlass.cli.backend import backend
-    from windlass.cli.search import show_found
+    from windlass.cli.search import search as run
 
-    with backend(settings()) as behind:
-        show_found(behind, (" ".join(words or ()), _format(gguf=gguf, mlx=mlx)), limit, as_json=as_json)
-
-
-for name, verb in shelf.VERBS.items():
-    app.command(name, cls=Verb)(verb)
+    if pick and as_json:
+        raise typer.BadParameter("--pick asks a person, and --json is for programs")
+    wish = " ".join(words or ()), _format(gguf=gguf, mlx=mlx)
+    raise typer.Exit(run(settings(), console(), wish, limit, pick=pick, as_json=as_json))
 
 
-@app.command(cls=Verb)
-def ps(
-    everything: Annotated[bool, typer.Option("-a", "--all", help="Completed jobs too.")] = False,
-    as_json: Json = False,
-) -> None:
-    """List the jobs that are on their way.
-
-    Example: windlass ps --all
-    """
-    from windlass.cli.backend import backend
-    from windlass.cli.tables import show_jobs
-
-    with backend(settings()) as behind:
-        show_jobs(behind.jobs(), everything=everything, as_json=as_json)
-
-
-@app.command(cls=Verb)
-def pause(job_id: JobId) -> None:
-    """Stop a job where it is.
-
-    Example: windlass pause job_493c7c9ded
-    """
-    _act(job_id, "pause")
-
-
-@app.command(cls=Verb)
-def resume(job_id: JobId) -> None:
-    """Let a paused or failed job go on.
-
-    Example: windlass resume job_493c7c9ded
-    """
-    _act(job_id, "resume")
-
-
-@app.command(cls=Verb)
-def cancel(job_id: JobId) -> None:
-    """End a job for good and remove what it had brought so far.
-
-    Example: windlass cancel job_493c7c9ded
-    """
-    _act(job_id, "cancel")
+groups: tuple[tuple[str, dict[str, Any]], ...] = ((MODELS, shelf.VERBS), (JOBS, jobs.VERBS))
+for panel, verbs in groups:
+    for name, verb in verbs.items():
+        app.command(name, cls=Verb, rich_help_panel=panel)(verb)
 
 
 @token.command("create", cls=Verb)
@@ -197,7 +159,11 @@ def list_tokens(as_json: Json = False) -> None:
 
 
 @token.command("revoke", cls=Verb)
-def revoke_token(name: Annotated[str, typer.Argument(help="As `windlass token list` shows it.")]) -> None:
+def revoke_token(
+    name: Annotated[
+        str, typer.Argument(help="As `windlass token list` shows it.", autocompletion=completion.token_names)
+    ],
+) -> None:
     """Have a token count for nothing from now on.
 
     Example: windlass token revoke laptop
@@ -205,7 +171,7 @@ def revoke_token(name: Annotated[str, typer.Argument(help="As `windlass token li
     _tokens().revoke(name)
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=SERVER)
 def hub(
     folder: Annotated[Path, typer.Argument(help="Holds owner/repo/files, and catalog/owner/name/model.yaml.")],
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
@@ -221,7 +187,7 @@ def hub(
     serve_folder(folder, host, port)
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=MACHINE)
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running, and print its address.")] = False,
 ) -> None:
@@ -234,7 +200,7 @@ def demo(
     run(console(), keep=keep)
 
 
-@app.command(cls=Verb)
+@app.command(cls=Verb, rich_help_panel=MACHINE)
 def config(as_json: Json = False) -> None:
     """Print the settings in force, and where each came from.
 
@@ -243,6 +209,28 @@ def config(as_json: Json = False) -> None:
     from windlass.cli.config import show_settings
 
     show_settings(settings(), as_json=as_json)
+
+
+@app.command(cls=Verb, rich_help_panel=MACHINE)
+def doctor(as_json: Json = False) -> None:
+    """Look at all that a download needs, settings, network, access, disk, and advise on what is wrong.
+
+    Example: windlass doctor
+    """
+    from windlass.cli.doctor import doctor as run
+
+    raise typer.Exit(run(settings(), as_json=as_json))
+
+
+@app.command("completion", cls=Verb, rich_help_panel=MACHINE)
+def print_completion(
+    shell: Annotated[str | None, typer.Argument(help="bash, zsh or fish; without, the one you log in with.")] = None,
+) -> None:
+    """Print what has a shell complete verbs, options, models and jobs when Tab is pressed.
+
+    Example: eval "$(windlass completion bash)"
+    """
+    completion.show_script(shell)
 
 
 def _format(*, gguf: bool, mlx: bool) -> str | None:
@@ -262,24 +250,6 @@ def _tokens() -> Any:
     return Tokens(settings().home)
 
 
-def _act(job_id: str, action: str) -> None:
-    from windlass.cli import words
-    from windlass.cli.backend import backend
-
-    with backend(settings()) as behind:
-        job = behind.act(job_id, action)
-        if action == "resume" and not behind.elsewhere:
-            _say_aside(
-                "No server runs, so the job waits in the queue. Start one: windlass serve; or windlass get MODEL."
-            )
-    done, total = words.size(job["downloaded_bytes"]), words.size(job["total_size_bytes"])
-    sys.stdout.write(f"{job_id} {job.get('error_code') or job['status']} {done} of {total}\n")
-
-
-def _say_aside(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
 def main() -> None:
     """Run the command; errors become two lines on stderr and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end is asked to end: as Ctrl-C
@@ -290,6 +260,8 @@ def main() -> None:
 
 def _run() -> int:
     speak_plainly()
+    if completion.is_asked():
+        completion.answer()
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:
@@ -317,6 +289,9 @@ def _usage_error(error: Exception) -> int:
 
 
 def _say(message: str, hint: str | None) -> None:
-    sys.stderr.write(f"error: {message}\n")
+    from windlass.words import hanging
+
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    sys.stderr.write(hanging("error: ", message, width) + "\n")
     if hint:
-        sys.stderr.write(f"       {hint}\n")
+        sys.stderr.write(hanging("       ", hint, width) + "\n")

@@ -5,11 +5,22 @@ from typing import Annotated, Any
 
 import typer
 
+from windlass.cli.completion import model_names, names_to_get
 from windlass.settings import Settings, load
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[
-    str, typer.Argument(help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.")
+    str,
+    typer.Argument(
+        help="A catalog name, a link to lmstudio.ai or huggingface.co, or owner/repo; @QUANT chooses.",
+        autocompletion=names_to_get,
+    ),
+]
+ModelHere = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="As `windlass ls` shows it, or as it was asked for.", autocompletion=model_names
+    ),
 ]
 Quantization = Annotated[str | None, typer.Option("-q", "--quantization", help="Q4_K_M, 4bit, …")]
 # A text, for typer reads paths with pydantic, which every `get` would wait for.

@@ -4,12 +4,12 @@ import json
 import sys
 from typing import Any
 
-from windlass.cli import words
-from windlass.cli.tables import output, table
+from windlass import words
+from windlass.cli.tables import output, show_table, table
 
 Row = dict[str, Any]
 
-_MEMORY = {
+MEMORY = {
     "gpu": "on the graphics card",
     "gpu+ram": "split between graphics card and memory",
     "ram": "in memory",
@@ -25,11 +25,11 @@ def show_plan(plan: Row, *, as_json: bool) -> None:
         return
     out = output()
     for line in [*_told(plan), ""]:
-        out.print(line, markup=False, soft_wrap=True)
-    out.print(_files(plan["files"]))
+        out.print(line, markup=False, soft_wrap=not out.is_terminal)
+    show_table(_files(plan["files"]))
     if plan["quantizations"]:
         out.print()
-        out.print(_quantizations(plan["quantizations"]))
+        show_table(_quantizations(plan["quantizations"]))
 
 
 def _told(plan: Row) -> list[str]:
@@ -56,5 +56,5 @@ def _quantizations(quantizations: list[Row]) -> Any:
         marks = ["default"] if one["default"] else []
         marks += ["this one"] if one["selected"] and not one["default"] else []
         marks += [] if one["fits_disk"] else ["no room on the disk"]
-        shown.add_row(one["name"], words.size(one["size_bytes"]), ", ".join(marks), _MEMORY[one["fits_memory"]])
+        shown.add_row(one["name"], words.size(one["size_bytes"]), ", ".join(marks), MEMORY[one["fits_memory"]])
     return shown

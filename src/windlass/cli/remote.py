@@ -53,6 +53,10 @@ class Remote:
         """A job with its files."""
         return self._client.job(job_id)
 
+    def take_up(self, job_id: str) -> Job:
+        """A job: the server works on it."""
+        return self.job(job_id)
+
     def jobs(self) -> Mapping[str, Sequence[Job]]:
         """All jobs by status."""
         return self._client.jobs()

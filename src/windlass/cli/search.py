@@ -5,25 +5,46 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from windlass.cli import words
-from windlass.cli.backend import Backend
-from windlass.cli.tables import console, output, table
+from rich.console import Console
+
+from windlass import words
+from windlass.cli import exits
+from windlass.cli.backend import Backend, backend
+from windlass.cli.get import get
+from windlass.cli.picking import pick_model, pick_quantization
+from windlass.cli.tables import console as plain_console
+from windlass.cli.tables import show_table, table
+from windlass.settings import Settings
 
 Row = dict[str, Any]
 
 _PAGE = 100
 
 
-def show_found(behind: Backend, wish: tuple[str, str | None], limit: int, *, as_json: bool) -> None:
-    """At most `limit` models; `wish` is what they are called, and their format."""
+def search(
+    settings: Settings, console: Console, wish: tuple[str, str | None], limit: int, *, pick: bool, as_json: bool
+) -> int:
+    """Show what there is; with `pick` ask which one, and bring it in. The exit code."""
+    with backend(settings) as behind:
+        rows = show_found(behind, wish, limit, as_json=as_json, numbered=pick)
+        model = pick_model(rows) if pick and rows else None
+        chosen = model and (model, pick_quantization(behind, model, wish[1]), wish[1], None)
+    return get(settings, console, chosen, as_json=False, detach=False) if chosen else exits.DONE
+
+
+def show_found(
+    behind: Backend, wish: tuple[str, str | None], limit: int, *, as_json: bool, numbered: bool = False
+) -> list[Row]:
+    """At most `limit` models; `wish` is what they are called, and their format. What was shown."""
     rows, warnings, more = _find(behind, wish, limit)
     if as_json:
         sys.stdout.write(json.dumps(rows) + "\n")
     elif rows:
-        _print(rows)
-    aside = console(stderr=True)
+        _print(rows, numbered=numbered)
+    aside = plain_console(stderr=True)
     for line in _remarks(wish[0], rows, warnings, more=more):
         aside.print(line, markup=False, soft_wrap=True)
+    return rows
 
 
 def _find(behind: Backend, wish: tuple[str, str | None], limit: int) -> tuple[list[Row], list[str], bool]:
@@ -48,11 +69,12 @@ def _remarks(text: str, rows: list[Row], warnings: list[str], *, more: bool) -> 
         yield f"There are more: windlass search --limit {min(1000, 5 * len(rows))} …"
 
 
-def _print(rows: list[Row]) -> None:
-    shown = table("MODEL", "FORMAT", "PARAMS", "DOWNLOADS", "")
-    for row in rows:
+def _print(rows: list[Row], *, numbered: bool) -> None:
+    shown = table(*(["#"] if numbered else []), "MODEL", "FORMAT", "PARAMS", "DOWNLOADS", "")
+    for number, row in enumerate(rows, 1):
         marks = ["catalog"] if row["source"] == "catalog" else []
         marks += ["asks for access"] if row["gated"] else []
         count = words.count(row["downloads"]) if "downloads" in row else ""
-        shown.add_row(row["id"], " ".join(row["formats"]), row.get("params_string", ""), count, ", ".join(marks))
-    output().print(shown)
+        cells = (row["id"], " ".join(row["formats"]), row.get("params_string", ""), count, ", ".join(marks))
+        shown.add_row(*([str(number)] if numbered else []), *cells)
+    show_table(shown)

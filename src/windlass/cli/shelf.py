@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from windlass.cli import exits
-from windlass.cli.options import Json, Model, Quantization, Yes, confirm, console, settings
+from windlass.cli.completion import model_names
+from windlass.cli.options import Json, ModelHere, Quantization, Yes, confirm, console, settings
 
 if TYPE_CHECKING:
     from windlass.library.imports import Way
@@ -50,7 +51,7 @@ def ls(
             show_models(rows, as_json=as_json)
 
 
-def path(model: Model, quantization: Quantization = None, as_json: Json = False) -> None:
+def path(model: ModelHere, quantization: Quantization = None, as_json: Json = False) -> None:
     """Print what to hand to llama.cpp (a file) or to MLX and transformers (a folder).
 
     Example: llama-server -m "$(windlass path qwen/qwen3-4b-2507)"
@@ -63,12 +64,12 @@ def path(model: Model, quantization: Quantization = None, as_json: Json = False)
     sys.stdout.write(f"{shown}\n")
 
 
-def rm(model: Model, quantization: Quantization = None, yes: Yes = False, as_json: Json = False) -> None:
+def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as_json: Json = False) -> None:
     """Delete a model that is here. Files that another model needs stay.
 
     Example: windlass rm qwen/qwen3-4b-2507@q8_0
     """
-    from windlass.cli import words
+    from windlass import words
     from windlass.keeping import removal_body
     from windlass.service import Service
 
@@ -86,7 +87,7 @@ def rm(model: Model, quantization: Quantization = None, yes: Yes = False, as_jso
 
 
 def verify(
-    model: Annotated[str | None, typer.Argument(help="As `windlass ls` shows it.")] = None,
+    model: Annotated[str | None, typer.Argument(help="As `windlass ls` shows it.", autocompletion=model_names)] = None,
     quantization: Quantization = None,
     everything: Everything = False,
     repair: Annotated[bool, typer.Option("--repair", help="Fetch again what is damaged, and nothing else.")] = False,
@@ -106,7 +107,9 @@ def verify(
 
 
 def update(
-    models: Annotated[list[str] | None, typer.Argument(help="As `windlass ls` shows them.")] = None,
+    models: Annotated[
+        list[str] | None, typer.Argument(help="As `windlass ls` shows them.", autocompletion=model_names)
+    ] = None,
     everything: Everything = False,
     as_json: Json = False,
 ) -> None:
@@ -176,7 +179,7 @@ def _end(code: int) -> None:
 
 
 def export(
-    models: Annotated[list[str], typer.Argument(help="As `windlass ls` shows them.")],
+    models: Annotated[list[str], typer.Argument(help="As `windlass ls` shows them.", autocompletion=model_names)],
     to: Annotated[Path, typer.Option("--to", help="The folder; one that holds an export already is added to.")],
     hard_link: Annotated[bool, typer.Option("--hard-link", help="Second names, not copies, where it can be.")] = False,
     as_json: Json = False,

@@ -8,17 +8,24 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 
-from windlass.cli import words
+from windlass import words
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from windlass.library.stock import Oddity
     from windlass.tokens import Token
 
 Row = dict[str, Any]
+
+_TEXTS = frozenset({"MODEL", "FILE", "NO MODEL", "WHY", "COMMIT", "SCOPES"})  # may be cut
+_LONG = 24  # columns that a text gets at least, if it has so much
+_LEAST = ("PARAMS", "FORMAT", "DOWNLOADS", "LEFT", "COMMIT", "SIZE", "SPEED", "MADE")  # the first goes first
+
+NO_JOBS = "Nothing is on its way."
 
 
 def console(*, stderr: bool = False, markup: bool = True) -> Console:
@@ -88,21 +95,26 @@ def show_outdated(rows: list[Row], *, as_json: bool) -> None:
     _print(shown, rows, "Nothing newer is known.")
 
 
-def show_jobs(lists: Mapping[str, Sequence[Mapping[str, Any]]], *, everything: bool, as_json: bool) -> None:
-    """The jobs; those that are over only where `everything` is wanted."""
-    chosen = [job for status, jobs in lists.items() for job in jobs if everything or status != "completed"]
+def show_jobs(jobs: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """The jobs."""
     if as_json:
-        sys.stdout.write(json.dumps(chosen) + "\n")
+        sys.stdout.write(json.dumps(jobs) + "\n")
         return
-    shown = table("JOB", "MODEL", "STATUS", "DONE", "SIZE", "SPEED")
-    for job in chosen:
-        status = job["phase"] if job["status"] == "downloading" else job["status"]
+    _print(jobs_table(jobs), jobs, NO_JOBS)
+
+
+def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> "Table":
+    """One row a job."""
+    shown = table("JOB", "MODEL", "STATUS", "DONE", "SIZE", "SPEED", "LEFT")
+    for job in jobs:
+        status = job["phase"] if job["status"] == "downloading" else job.get("error_code") or job["status"]
         done = f"{100 * job['downloaded_bytes'] / max(1, job['total_size_bytes']):.0f} %"
         rate = words.speed(job["bytes_per_second"]) if "bytes_per_second" in job else ""
         model = job["items"][-1]
         name = f"{model['id']}@{model['quantization']['name']}" if "quantization" in model else model["id"]
-        shown.add_row(job["job_id"], name, status, done, words.size(job["total_size_bytes"]), rate)
-    _print(shown, chosen, "Nothing is on its way.")
+        sizes = done, words.size(job["total_size_bytes"])
+        shown.add_row(job["job_id"], name, status, *sizes, rate, words.time_left(job))
+    return shown
 
 
 def show_tokens(tokens: "Sequence[Token]", *, as_json: bool) -> None:
@@ -124,18 +136,50 @@ def show_tokens(tokens: "Sequence[Token]", *, as_json: bool) -> None:
 
 
 def table(*columns: str) -> "Table":
-    """An empty table: plain columns, numbers to the right."""
+    """An empty table: plain columns, numbers to the right. `fitted` makes it fit once it is filled."""
     from rich.table import Table
 
     empty = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        right = column in ("FILES", "SIZE", "DONE", "SPEED", "DOWNLOADS")
+        right = column in ("#", "FILES", "SIZE", "DONE", "SPEED", "LEFT", "DOWNLOADS")
         empty.add_column(column, justify="right" if right else "left", no_wrap=True, overflow="ellipsis")
     return empty
+
+
+def fitted(table: "Table", width: int) -> "Table":
+    """The same table, made to fit a terminal of `width` columns: long texts give way first, then what matters least.
+
+    What people copy or compare stays whole: half an id or half a number says nothing. Rich alone would cut them all.
+    """
+    widths = {str(column.header): _width(column) for column in table.columns}
+    for least in _LEAST:
+        if (
+            sum(min(wide, _LONG) if name in _TEXTS else wide for name, wide in widths.items()) + 2 * len(widths)
+            <= width
+        ):
+            break
+        widths.pop(least, None)
+    table.columns = [column for column in table.columns if str(column.header) in widths]
+    texts = sorted((column for column in table.columns if column.header in _TEXTS), key=_width)
+    room = width - 2 * len(widths) - sum(widths.values()) + sum(map(_width, texts))
+    for left, column in enumerate(texts):  # the shortest first: what it leaves is for the longer ones
+        column.max_width = min(_width(column), max(1, room // (len(texts) - left)))
+        room -= column.max_width
+    return table
+
+
+def _width(column: "Column") -> int:
+    return max(map(cell_len, [str(column.header), *map(str, column.cells)]))
+
+
+def show_table(filled: "Table") -> None:
+    """Print it on stdout, so that it fits."""
+    out = output()
+    out.print(fitted(filled, out.width))
 
 
 def _print(table: "Table", rows: "Sequence[object]", otherwise: str) -> None:
     if not rows:
         console(stderr=True).print(otherwise)
         return
-    output().print(table)
+    show_table(table)

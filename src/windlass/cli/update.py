@@ -12,7 +12,8 @@ from typing import Any
 
 from rich.console import Console
 
-from windlass.cli import exits, words
+from windlass import words
+from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
 from windlass.cli.get import follow_to_its_end, server_may_end
 from windlass.cli.local import Local

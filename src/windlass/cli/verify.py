@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from windlass.cli import collector, exits, words
+from windlass import words
+from windlass.cli import collector, exits
 from windlass.cli.local import Local
 from windlass.cli.watch import follow
 from windlass.keeping import Checkup, checkup_body

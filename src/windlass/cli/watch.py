@@ -1,5 +1,6 @@
 """Shows a job until it is over: bars on a terminal, now and then a line elsewhere."""
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from windlass.cli import collector, words
+from windlass import words
+from windlass.cli import collector
 
 POLL = 0.25
 _FIRST_POLL = 0.02
@@ -40,13 +42,20 @@ def follow(console: Console, ask: Callable[[], Job], until: Until = lambda _: Fa
 
 @contextmanager
 def _display(console: Console) -> Iterator[Callable[[Job], None]]:
-    if not console.is_terminal:
+    """What shows a job. Whatever happens within, what is printed next begins on a line of its own."""
+    if not is_live(console):
         yield _Lines(console).show
         return
-    from windlass.cli.bars import bars  # late: of Rich's parts its bars are the dearest
+    from windlass.cli.bars import Rates, lines
+    from windlass.cli.foot import Foot
 
-    with bars(console) as shown:
-        yield shown.show
+    foot, rates = Foot(console), Rates(time.monotonic)
+    yield lambda job: foot.show(lines(job, console.width, rates))
+
+
+def is_live(console: Console) -> bool:
+    """Whether lines can be drawn anew there; a build server's log keeps each of them, even where it is a terminal."""
+    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
 
 
 class _Lines:

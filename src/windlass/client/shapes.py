@@ -28,6 +28,14 @@ class Item(TypedDict):
     quantization: NotRequired[Quantization]
 
 
+class Underway(TypedDict):
+    """What one connection is at: it stands at byte `position` of the file and goes on to `end`."""
+
+    position: int
+    end: int
+    bytes_per_second: float
+
+
 class File(TypedDict):
     """One file of a job; `digest` is `sha256:…` or `git-sha1:…`, the rest is there while it runs, or did lately."""
 
@@ -40,6 +48,7 @@ class File(TypedDict):
     verified_bytes: NotRequired[int]
     fetched_bytes: NotRequired[int]
     connections: NotRequired[int]
+    segments: NotRequired[list[Underway]]
     retries: NotRequired[int]
     note: NotRequired[str]
 
@@ -70,6 +79,7 @@ class Job(TypedDict):
     priority: NotRequired[int]
     limit_rate: NotRequired[int]
     why: NotRequired[str]
+    fits_memory: NotRequired[Literal["gpu", "gpu+ram", "ram", "nowhere", "unknown"]]
     source: NotRequired[str]
     path: NotRequired[str]
     log: NotRequired[list[Line]]

@@ -144,6 +144,7 @@ class _Fetch:
         except BaseExceptionGroup as group:
             raise first_error(group) from None
         finally:
+            self._meter.segments = ()
             await self._record()
         self._sha256, digest, self._chunks = follower.finish()
         return digest
@@ -165,6 +166,7 @@ class _Fetch:
             await asyncio.sleep(TICK)
             await self._record()
             self._note_gain()
+            self._meter.segments = tuple(run.underway(_now()) for run in self._runs)
             self._crew_size.look(_now(), self._meter.fetched, self._tools.connections())
             self._relieve()
             self._staff()

@@ -2,8 +2,17 @@
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _WINDOW = 8.0  # seconds that a speed is the mean of: long enough to be calm, short enough to be true
+
+
+class Underway(NamedTuple):
+    """What one connection is at: it stands at byte `position` of the file and goes on to `end`."""
+
+    position: int
+    end: int
+    bytes_per_second: float
 
 
 @dataclass(slots=True)
@@ -16,6 +25,7 @@ class Meter:
         checked: bytes from the front that the digest has taken in.
         fetched: bytes that came over the network, thrown away ones included.
         connections: connections open right now.
+        segments: where each of them was a moment ago; a small file has none.
         sources: those bytes by the host that sent them.
         causes: exchanges that ended badly and were tried again, by why.
         thrown_away: bytes that had come and were wrong.
@@ -28,6 +38,7 @@ class Meter:
     checked: int = 0
     fetched: int = 0
     connections: int = 0
+    segments: tuple[Underway, ...] = ()
     sources: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
     thrown_away: int = 0

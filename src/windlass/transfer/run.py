@@ -5,6 +5,7 @@ import math
 from typing import Any, Protocol
 
 from windlass.transfer.buffers import LEAST, Buffers
+from windlass.transfer.meter import Underway
 from windlass.transfer.network import Head
 from windlass.transfer.reply import Accept, Asked, Verdict
 from windlass.transfer.segments import CHUNK, Segment
@@ -119,6 +120,11 @@ class Run:
         if held_back is None:
             self._accept(data)
         return held_back
+
+    def underway(self, now: float) -> Underway:
+        """What it is at, and how fast it was so far."""
+        seconds = now - self.begun_at
+        return Underway(self.segment.position, self.segment.end, self.taken / seconds if seconds > 0 else 0.0)
 
     def complete(self) -> bool:
         """The reply has ended: whether all has come that was asked for."""

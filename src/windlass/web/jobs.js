@@ -100,6 +100,7 @@ class Card {
         make("p", {}, make("small", {}, job.why)),
         make("p", {}, make("small", {}, "From ", make("code", {}, job.source), job.path ? " to " : "", make("code", {}, job.path ?? ""))),
         table(["File", { n: "Size" }, { n: "Here" }, { n: "Hashed" }, { n: "Connections" }, { n: "Retries" }], rows),
+        ...connections(job.files),
         make("ul", {}, ...log));
     } catch (error) {
       this.files.replaceChildren(make("p", { class: "bad" }, error.message));
@@ -107,6 +108,13 @@ class Card {
       setTimeout(() => { this.looking = false; }, 1000);
     }
   }
+}
+
+/** What each connection is at, file by file. */
+function connections(files) {
+  const rows = files.flatMap((file) => (file.segments ?? []).map((segment) => [
+    file.path.split("/").at(-1), { n: size(segment.position) }, { n: size(segment.end) }, { n: speed(segment.bytes_per_second) }]));
+  return rows.length ? [make("h4", {}, "Connections"), table(["File", { n: "Stands at" }, { n: "Goes to" }, { n: "Speed" }], rows)] : [];
 }
 
 const share = (part, whole) => (part === undefined ? "–" : whole ? `${Math.floor(100 * part / whole)} %` : "100 %");

@@ -1,6 +1,7 @@
 """Numbers, and how a job goes, as people read them. Units are of 1000, as in `lms` and on the label of a disk."""
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,12 +41,31 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d {whole % 86400 // 3600}h"
 
 
+def time_left(job: Mapping[str, Any]) -> str:
+    """As `duration` has it; nothing where nothing moves."""
+    rate = job.get("bytes_per_second", 0.0)
+    if job["status"] != "downloading" or job["phase"] != "transferring" or rate <= 0:
+        return ""
+    return duration((job["total_size_bytes"] - job["downloaded_bytes"]) / rate)
+
+
+def hanging(first: str, text: str, width: int | None) -> str:
+    """`first` and then `text`, whose further lines begin below its first where the terminal is `width` columns wide.
+
+    Names, addresses and commands stay whole, that they can be copied. Without a width it is one line.
+    """
+    if width is None:
+        return first + text
+    indent = " " * len(first)
+    return textwrap.fill(
+        text, max(width, len(first) + 20), initial_indent=first, subsequent_indent=indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+
+
 def tail(job: Mapping[str, Any]) -> str:
     """Speed and time left, or where nothing moves the phase or the end."""
     if job["status"] != "downloading":
         return str(job["status"])
-    rate = job.get("bytes_per_second", 0.0)
-    if job["phase"] != "transferring" or rate <= 0:
-        return str(job["phase"])
-    left = (job["total_size_bytes"] - job["downloaded_bytes"]) / rate
-    return f"{speed(rate)}  {duration(left)} left"
+    left = time_left(job)
+    return f"{speed(job['bytes_per_second'])}  {left} left" if left else str(job["phase"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from windlass.cli import words
+from windlass import words
 
 
 @pytest.mark.parametrize(

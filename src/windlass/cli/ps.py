@@ -1,0 +1,82 @@
+"""`windlass ps`: the jobs, once or for as long as somebody looks."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from windlass.cli import collector
+from windlass.cli.backend import Backend
+from windlass.cli.tables import NO_JOBS, fitted, jobs_table, output, show_jobs
+from windlass.cli.watch import is_live
+
+EVERY = 1.0  # seconds
+
+Jobs = Sequence[Mapping[str, Any]]
+Wait = Callable[[float], object]
+
+
+def jobs_of(behind: Backend, *, everything: bool) -> list[Mapping[str, Any]]:
+    """The jobs; those that are completed only where `everything` is wanted."""
+    return [job for status, jobs in behind.jobs().items() for job in jobs if everything or status != "completed"]
+
+
+def watch_jobs(ask: Callable[[], Jobs], *, as_json: bool, wait: Wait = time.sleep) -> None:
+    """Show what `ask` answers, again and again: until Ctrl-C, or until whoever reads has gone.
+
+    A terminal shows it in place; elsewhere there is a table whenever a job has come, gone or got on to something else;
+    as JSON, the whole list on one line each time that anything is new.
+    """
+    collector.carry_on()
+    show = _as_json() if as_json else _in_place(output()) if is_live(output()) else _as_tables()
+    try:
+        while True:
+            show(ask())
+            wait(EVERY)
+    except KeyboardInterrupt:
+        if sys.stdout.isatty():
+            sys.stdout.write("\n")  # what the shell prints next begins on a line of its own
+        raise
+
+
+def _in_place(console: Console) -> Callable[[Jobs], None]:
+    from windlass.cli.foot import Foot
+
+    foot = Foot(console)
+    return lambda jobs: foot.show(_lines(console, jobs))
+
+
+def _lines(console: Console, jobs: Jobs) -> list[Text]:
+    if not jobs:
+        return [Text(NO_JOBS)]
+    with console.capture() as drawn:
+        console.print(fitted(jobs_table(jobs), console.width))
+    return list(Text.from_ansi(drawn.get()).split("\n"))
+
+
+def _as_tables() -> Callable[[Jobs], None]:
+    def news(jobs: Jobs) -> object:
+        return [(job["job_id"], job["status"], job["phase"]) for job in jobs]
+
+    return _when_new(news, lambda jobs: show_jobs(jobs, as_json=False))
+
+
+def _as_json() -> Callable[[Jobs], None]:
+    return _when_new(json.dumps, lambda jobs: sys.stdout.write(json.dumps(jobs) + "\n"))
+
+
+def _when_new(news: Callable[[Jobs], object], show: Callable[[Jobs], object]) -> Callable[[Jobs], None]:
+    last: list[object] = []
+
+    def shown(jobs: Jobs) -> None:
+        found = [news(jobs)]
+        if found != last:
+            last[:] = found
+            show(jobs)
+            sys.stdout.flush()
+
+    return shown

@@ -1,0 +1,60 @@
+"""Picking from a list: a number, Enter, or something else."""
+
+from typing import Any, cast
+
+import pytest
+
+from windlass.cli.backend import Backend
+from windlass.cli.picking import pick_model, pick_quantization
+
+Capture = pytest.CaptureFixture[str]
+ROWS = [{"id": "qwen/qwen3-4b"}, {"id": "qwen/qwen3-8b"}]
+
+
+def quantization(name: str, *, default: bool = False, fits: bool = True) -> dict[str, Any]:
+    return {"name": name, "size_bytes": 10**9, "default": default, "fits_disk": fits, "fits_memory": "ram"}
+
+
+class Planned:
+    """A backend that plans this."""
+
+    def __init__(self, *quantizations: dict[str, Any]) -> None:
+        self._quantizations = quantizations
+
+    def plan(self, *_: object) -> dict[str, Any]:
+        return {"quantizations": [*self._quantizations]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "picked"),
+    [
+        (["2\n"], "qwen/qwen3-8b"),
+        ([" 1 \n"], "qwen/qwen3-4b"),
+        (["\n"], None),
+        ([""], None),  # the end of what is typed
+        (["3\n", "0\n", "-1\n", "two\n", "²\n", "1\n"], "qwen/qwen3-4b"),
+    ],
+)
+def test_a_model_is_picked_by_its_number(typed: list[str], picked: str | None, capsys: Capture) -> None:
+    """What is no number of the list is said, and asked again; nothing is written to stdout, which is for data."""
+    lines = iter(typed)
+    assert pick_model(ROWS, lambda: next(lines)) == picked
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("is no number from 1 to 2") == len(typed) - 1
+
+
+def test_a_quantization_is_picked_from_a_table(capsys: Capture) -> None:
+    """With size, what is recommended, and what has no room."""
+    behind = cast("Backend", Planned(quantization("Q4_K_M", default=True), quantization("Q8_0", fits=False)))
+    assert pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "2\n") == "Q8_0"
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.split() == ["1", "Q4_K_M", "1.00", "GB", "recommended", "in", "memory"]
+    assert "no room on the disk" in second
+    assert pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "\n") is None
+
+
+def test_where_there_is_no_choice_nobody_is_asked() -> None:
+    """One quantization, or none that has a name."""
+    for plan in (Planned(), Planned(quantization("4bit"))):
+        assert pick_quantization(cast("Backend", plan), "a/b", "mlx", lambda: pytest.fail("asked")) is None

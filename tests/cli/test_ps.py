@@ -1,0 +1,52 @@
+"""`windlass ps --watch`: the jobs for as long as somebody looks."""
+
+import json
+from typing import Any
+
+import pytest
+
+from windlass.cli.ps import EVERY, watch_jobs
+
+Capture = pytest.CaptureFixture[str]
+Jobs = list[dict[str, Any]]
+
+
+def job(job_id: str, done: int = 0, phase: str = "transferring") -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "status": "downloading",
+        "phase": phase,
+        "downloaded_bytes": done,
+        "total_size_bytes": 100,
+        "items": [{"id": "qwen/qwen3-8b"}],
+    }
+
+
+def watched(*looks: Jobs, as_json: bool) -> None:
+    """Show these, one after the other, and then press Ctrl-C."""
+    states = iter(looks)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == len(looks):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_jobs(lambda: next(states), as_json=as_json, wait=wait)
+    assert waits == [EVERY] * len(looks)
+
+
+def test_a_pipe_gets_a_table_when_something_has_happened(capsys: Capture) -> None:
+    """A job that came, went or is at something else; that bytes have come is no news there."""
+    watched([job("a")], [job("a", 50)], [job("a", 100, "verifying")], [], [], as_json=False)
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()] == ["JOB", "a", "JOB", "a"]
+    assert err.count("Nothing is on its way.") == 1
+
+
+def test_json_is_a_line_for_each_change(capsys: Capture) -> None:
+    """The whole list each time, bytes among it; the same list twice is said once."""
+    looks = [[job("a")], [job("a", 50)], [job("a", 50)], []]
+    watched(*looks, as_json=True)
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [looks[0], looks[1], looks[3]]
