@@ -43,7 +43,7 @@ stands under `/api/windlass/v1`.
 
 def render() -> str:
     """The whole page, in Markdown."""
-    description = _description()
+    description = described()
     shapes = description["components"]["schemas"]
     lines = [_HEAD]
     heading = ""
@@ -56,10 +56,11 @@ def render() -> str:
     return "\n".join([*lines, *(line for name in sorted(used) for line in _shape(name, shapes[name]))]).rstrip() + "\n"
 
 
-def _description() -> Json:
+def described() -> Json:
+    """What `/openapi.json` says, without a server."""
     nowhere = load({"home": "/nonexistent/windlass", "models_dir": "/nonexistent/models"}, {}, Path("/nonexistent"))
-    described: Json = create_app(Service(nowhere)).openapi()
-    return described
+    description: Json = create_app(Service(nowhere)).openapi()
+    return description
 
 
 def _calls(description: Json) -> list[tuple[str, str, str, Json]]:

@@ -3,10 +3,15 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from scripts.pages import WRITTEN
+from scripts.rest_page import described
+from windlass.cli.main import app
+from windlass.client.client import Client
 from windlass.settings import TABLE
 
 ROOT = Path(__file__).parents[1]
@@ -34,10 +39,21 @@ def test_each_promise_of_safety_has_its_test() -> None:
     assert missing == []
 
 
-def test_each_setting_is_in_the_readme() -> None:
-    """By the environment variable that sets it."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [name for name, known in TABLE.items() if f"`{known.variables[0]}`" not in readme] == []
+def test_the_references_leave_nothing_out() -> None:
+    """Each setting, verb, call and method has its heading on the page that is made of them."""
+    command: Any = typer.main.get_command(app)
+    wanted = {
+        "settings.md": {", ".join(known.variables) for known in TABLE.values()},
+        "command-line.md": {f"windlass {name}" for name in command.commands if name != "token"},
+        "rest.md": {f"{method.upper()} {path}" for path, calls in described()["paths"].items() for method in calls},
+        "python.md": {name for name in vars(Client) if not name.startswith("_")},
+    }
+    missing = {page: names - headings_of(ROOT / "docs" / page) for page, names in wanted.items()}
+    assert {page: names for page, names in missing.items() if names} == {}
+
+
+def headings_of(page: Path) -> set[str]:
+    return set(re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def test_each_metric_is_on_its_page() -> None:
