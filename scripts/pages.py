@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from scripts import client_page, command_page, error_page, rest_page, settings_page, state_diagram
+from scripts import client_page, command_page, contents_page, error_page, rest_page, settings_page, state_diagram
 
 WRITTEN: Mapping[Path, Callable[[], str]] = {
     client_page.PAGE: client_page.render,
     command_page.PAGE: command_page.render,
+    contents_page.PAGE: contents_page.render,
     error_page.PAGE: error_page.render,
     rest_page.PAGE: rest_page.render,
     settings_page.PAGE: settings_page.render,
