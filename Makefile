@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Of `make fuzz`, for each target.
 SECONDS ?= 60
 
-.PHONY: help demo test check lint format unit coverage bench fuzz docs clean
+.PHONY: help demo test check lint format unit coverage bench fuzz docs pictures clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
@@ -43,6 +43,10 @@ fuzz: .make/fuzz-ready ## random bytes for each scanner, guided by what they rea
 docs: .make/test-ready ## write what is made from the code (docs/errors.md, docs/jobs.md); `make unit` fails when it is stale
 	$(BIN)/python scripts/error_page.py
 	$(BIN)/python scripts/state_diagram.py
+
+pictures: .make/test-ready ## the pictures of the page in the docs, taken by the tests that drive it
+	mkdir -p docs/pictures
+	PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/e2e/test_page.py
 
 format: .make/test-ready ## put the code into shape
 	$(BIN)/ruff check --fix .
