@@ -157,15 +157,12 @@ class Parts:
         has_jobs = partial(has_database, self.settings.database_url)
         return Updating(place.shelf, self.lookout, lambda: self.admission, has_jobs)
 
-    @cached_property
-    def importing(self) -> Importing:
-        """What brings files in that are on this machine."""
-        return Importing(self.places.first.shelf.receipts, self._clock)
+    def importing(self, place: Place) -> Importing:
+        """What brings files into a folder that are on this machine."""
+        return Importing(place.shelf.receipts, self._clock)
 
-    @cached_property
-    def unpacking(self) -> Unpacking:
-        """What brings models in that another machine has exported. Jobs are not asked what they are promised."""
-        place = self.places.first
+    def unpacking(self, place: Place) -> Unpacking:
+        """What brings exported models into a folder. Jobs are not asked what they are promised."""
         return Unpacking(place.shelf, partial(place.folder.usable, 0), self._clock)
 
     @property
