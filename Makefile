@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Of `make fuzz`, for each target.
 SECONDS ?= 60
 
-.PHONY: help demo test check lint format unit coverage bench fuzz docs pictures clean
+.PHONY: help demo test check lint format unit coverage bench fuzz docs pictures dist sbom clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
@@ -48,6 +48,16 @@ pictures: .make/test-ready ## the pictures of the page in the docs, taken by the
 	mkdir -p docs/pictures
 	PICTURES=docs/pictures $(BIN)/python -m pytest -q tests/e2e/test_page.py
 
+dist: .make/release-ready ## the wheel and the sdist, into dist/
+	$(BIN)/python -m build --outdir dist
+
+sbom: .make/release-ready .make/runtime ## what an installation brings along, as CycloneDX: dist/windlass.cdx.json
+	@mkdir -p dist
+	@# The tool reads a version that stands in pyproject.toml, and asks nobody for one that does not.
+	sed "s/^dynamic = .*/version = \"$$($(BIN)/windlass --version | cut -d' ' -f2)\"/" pyproject.toml >.make/pyproject.toml
+	$(BIN)/cyclonedx-py environment .make/runtime --pyproject .make/pyproject.toml --mc-type application \
+		--output-reproducible --output-file dist/windlass.cdx.json
+
 format: .make/test-ready ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -71,3 +81,15 @@ $(BIN)/python:
 .make/fuzz-ready: .make/test-ready
 	$(PIP) install --quiet --group fuzz
 	@touch $@
+
+.make/release-ready: .make/installed
+	$(PIP) install --quiet --group release
+	@touch $@
+
+# As `pip install .` makes it, with nothing that only the development needs. Made anew each time: what is newest today is
+# what a person gets today.
+.PHONY: .make/runtime
+.make/runtime: .make/installed
+	rm -rf $@
+	$(BIN)/python -m venv --without-pip $@
+	$(PIP) --python $@/bin/python install --quiet .
