@@ -29,7 +29,7 @@ def test_the_wheel_is_the_package_and_nothing_else(built: Built) -> None:
     wanted = {str(path.relative_to(ROOT / "src")): path.read_bytes() for path in below(ROOT / "src" / "windlass")}
     assert {name: content for name, content in held.items() if ".dist-info/" not in name} == wanted
     kinds = {Path(name).suffix for name in wanted}
-    assert kinds == {".py", ".typed", ".mako", ".html", ".css", ".js", ".svg"}
+    assert kinds == {".py", ".typed", ".mako", ".html", ".css", ".js", ".svg", ".bash", ".zsh", ".fish"}
 
 
 def test_the_wheel_tells_what_it_is(built: Built) -> None:
