@@ -168,7 +168,7 @@ def scope_of(method: str, path: str) -> tokens.Scope:
 
 
 def _no_token(what: str) -> Refused:
-    return InvalidApiKey(what, hint="Send one as `Authorization: Bearer sk-lm-…` (LM_API_TOKEN).")
+    return InvalidApiKey(what, hint="Send one as `Authorization: Bearer <token>` (LM_API_TOKEN).")
 
 
 def _with_headers(send: Send) -> Send:
