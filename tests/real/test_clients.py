@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import fill
+from e2e.conftest import PLAIN, add_plain, fill
 from e2e.outside import Home, Server
 from real.fixtures import CACHE, run_pip
 from standin import Hub
@@ -26,15 +26,6 @@ pytestmark = pytest.mark.real
 PYTHON_CLIENTS = ("lmstd==0.2.0", "lm-tuio==0.1.0", "openai==3.57.0", "llm-lmstudio==0.3.1", "lmstudio==1.5.0")
 NODE_CLIENTS = ("openai@6.49.0", "axios@1.21.1", "@lmstudio/sdk@1.5.0", "@houtini/lm@3.2.4")
 
-# A folder of safetensors that is not MLX's: a word for its format that a client does not know costs it the whole list.
-PLAIN = "acme/Plain-Transformer"
-_HEADER = b'{"__metadata__":{"format":"pt"}}'
-_PLAIN = {
-    "config.json": b'{"model_type": "llama", "torch_dtype": "float16"}',
-    "tokenizer.json": b"{}",
-    "model.safetensors": len(_HEADER).to_bytes(8, "little") + _HEADER,
-}
-
 _Run = Callable[..., Any]
 
 
@@ -42,7 +33,7 @@ _Run = Callable[..., Any]
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One that has two models: a plain folder of safetensors, and one whose context nobody knows."""
     with Hub() as hub:
-        fill(hub).add(PLAIN, _PLAIN)
+        add_plain(fill(hub))
         with Server(Home(tmp_path_factory.mktemp("home"), hub.url)) as server:
             for name in (PLAIN, "acme/Eye-GGUF"):
                 server.finished(server.download(name)["job_id"])
