@@ -20,7 +20,7 @@ struct Job {
     total_size_bytes: u64,
     downloaded_bytes: u64,
     #[serde(rename = "bytes_per_second")]
-    _speed: Option<f64>,
+    _speed: Option<u64>, // as some clients have it, who take no fraction
 }
 
 #[derive(Deserialize)]
