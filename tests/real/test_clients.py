@@ -23,7 +23,14 @@ from standin import Hub
 
 pytestmark = pytest.mark.real
 
-PYTHON_CLIENTS = ("lmstd==0.2.0", "lm-tuio==0.1.0", "openai==3.57.0", "llm-lmstudio==0.3.1", "lmstudio==1.5.0")
+PYTHON_CLIENTS = (
+    "lmstd==0.2.0",
+    "lm-tuio==0.1.0",
+    "openai==3.57.0",
+    "llm==0.36",
+    "llm-lmstudio==0.3.1",
+    "lmstudio==1.5.0",
+)
 NODE_CLIENTS = ("openai@6.49.0", "axios@1.21.1", "@lmstudio/sdk@1.5.0", "@houtini/lm@3.2.4")
 
 _Run = Callable[..., Any]
