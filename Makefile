@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Of `make fuzz`, for each target.
 SECONDS ?= 60
 
-.PHONY: help demo test check lint format unit coverage bench fuzz docs pictures dist sbom clean
+.PHONY: help demo test check lint format unit coverage bench clients fuzz docs pictures dist sbom clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' Makefile | sed 's/:.*##/ –/'
@@ -36,6 +36,10 @@ coverage: ## branches covered in each room, from the last `make unit`
 bench: .make/test-ready ## windlass against curl, aria2c and hf, its server under load: writes benchmarks/RESULTS.md (half an hour, 12 GB of disk)
 	sh scripts/system-packages bench
 	$(BIN)/python -m benchmarks
+
+clients: .make/test-ready ## a download by clients in twelve languages (a minute; installs the languages, 1.5 GB)
+	sh scripts/system-packages clients
+	$(BIN)/python -m pytest clients tests/real/test_clients.py
 
 fuzz: .make/fuzz-ready ## random bytes for each scanner, guided by what they reach: SECONDS=60 each
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)

@@ -49,7 +49,7 @@ class Job(BaseModel):
     total_size_bytes: int
     downloaded_bytes: int
     phase: Literal["queued", "resolving", "transferring", "verifying", "done"]
-    bytes_per_second: float | None = None
+    bytes_per_second: int | None = None
     estimated_completion: str | None = None
     started_at: str | None = None
     completed_at: str | None = None

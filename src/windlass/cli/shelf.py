@@ -44,7 +44,8 @@ def ls(
             console().print(
                 f"{folder} is not there, so what it holds is not listed. Is its disk mounted?", markup=False
             )
-        rows = [v1_row(model) for model in service.models()]
+        # `mlx` is what LM Studio's lists call any folder of safetensors; here it is said which of them are.
+        rows = [{**v1_row(model), "format": model.found.format} for model in service.models()]
         if everything:
             show_shelf(rows, service.oddities(), as_json=as_json)
         else:
