@@ -17,7 +17,8 @@ PAGES = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "ben
 def on_files(files: Files, config: Any) -> Files:
     """The root's pages and those of docs/, each under its path in the repository."""
     theme = [file for file in files if not Path(file.abs_src_path or "").is_relative_to(ROOT / "docs")]
-    docs = (path for path in sorted((ROOT / "docs").glob("*")) if path.name != "README.md")  # which is the nav's list
+    found = (path for path in sorted((ROOT / "docs").rglob("*")) if path.is_file())
+    docs = (path for path in found if path.name != "README.md")  # which is the nav's list
     own = [*PAGES, *(str(path.relative_to(ROOT)) for path in docs)]
     return Files([*theme, *(File(path, str(ROOT), config.site_dir, config.use_directory_urls) for path in own)])
 

@@ -814,3 +814,18 @@ def test_parts_that_are_not_asked_for_are_not_made(make: Make, tmp_path: Path) -
     assert service.models() == []
     service.close()
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "within"),
+    [("models/second", True), ("..", True), ("models-2", False), ("models", False), ("link", True)],
+)
+def test_a_models_folder_in_another_is_refused(settings: Settings, tmp_path: Path, more: str, within: bool) -> None:
+    """Its models would be listed twice and deleted once. The same folder twice is one; a link is what it leads to."""
+    (tmp_path / "link").symlink_to(tmp_path / "models" / "linked")
+    folders = replace(settings, models_dir=tmp_path / "models", more_models_dirs=(tmp_path / more,))
+    if within:
+        with pytest.raises(InvalidRequest, match="one within the other"):
+            Service(folders)
+    else:
+        Service(folders).close()

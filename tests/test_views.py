@@ -76,7 +76,7 @@ def test_a_job_that_transfers_is_as_in_the_seed() -> None:
                 "format": "mlx",
             },
         ],
-        "bytes_per_second": 500.0,
+        "bytes_per_second": 500,
         "estimated_completion": time_text(CREATED + 10 + 3100 / 500),
         "started_at": "2025-10-03T15:33:23.496Z",
         "phase": "transferring",
@@ -84,12 +84,13 @@ def test_a_job_that_transfers_is_as_in_the_seed() -> None:
 
 
 def test_numbers_and_times_have_the_types_that_clients_want() -> None:
-    """Byte counts are integers, the speed a number, times in UTC with milliseconds; all of it is JSON."""
+    """Byte counts and the speed are integers, times in UTC with milliseconds; all of it is JSON."""
     view = JobView(replace(JOB, state=State.COMPLETED, completed_at=CREATED + 9), at=CREATED)
-    for body in (job_body(view), job_body(JobView(JOB, progress(), 500.0, CREATED))):
+    for body in (job_body(view), job_body(JobView(JOB, progress(), 0.3, CREATED, live=True))):
         assert body == json.loads(json.dumps(body))
         for name in ("total_size_bytes", "downloaded_bytes"):
             assert type(body[name]) is int
+        assert type(body.get("bytes_per_second", 1)) is int
         for name in ("started_at", "completed_at", "estimated_completion"):
             assert name not in body or TIME.fullmatch(body[name])
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from windlass.admission import Admission
+from windlass.errors import InvalidRequest
 from windlass.folder import ModelsFolder
 from windlass.jobs.database import file_of, has_database
 from windlass.library.elsewhere import Elsewhere
@@ -156,15 +157,12 @@ class Parts:
         has_jobs = partial(has_database, self.settings.database_url)
         return Updating(place.shelf, self.lookout, lambda: self.admission, has_jobs)
 
-    @cached_property
-    def importing(self) -> Importing:
-        """What brings files in that are on this machine."""
-        return Importing(self.places.first.shelf.receipts, self._clock)
+    def importing(self, place: Place) -> Importing:
+        """What brings files into a folder that are on this machine."""
+        return Importing(place.shelf.receipts, self._clock)
 
-    @cached_property
-    def unpacking(self) -> Unpacking:
-        """What brings models in that another machine has exported. Jobs are not asked what they are promised."""
-        place = self.places.first
+    def unpacking(self, place: Place) -> Unpacking:
+        """What brings exported models into a folder. Jobs are not asked what they are promised."""
         return Unpacking(place.shelf, partial(place.folder.usable, 0), self._clock)
 
     @property
@@ -197,12 +195,19 @@ class Parts:
 
 
 def _places(settings: Settings) -> Iterator[Place]:
-    """Each folder once, however often and by whatever names it is given."""
-    seen: set[str] = set()
+    """Each folder once, however often and by whatever names it is given. Raises InvalidRequest for one in another."""
+    seen: list[str] = []
     for path in (settings.models_dir, *settings.more_models_dirs):
-        if (real := os.path.realpath(path)) not in seen:
-            seen.add(real)
-            yield _place(settings, path)
+        real = os.path.realpath(path)
+        if real in seen:
+            continue
+        if other := next((one for one in seen if os.path.commonpath([one, real]) in {one, real}), None):
+            raise InvalidRequest(
+                f"The models folders {other} and {real} lie one within the other: models would be listed twice.",
+                hint="Take one out of WINDLASS_MORE_MODELS_DIRS.",
+            )
+        seen.append(real)
+        yield _place(settings, path)
 
 
 def _place(settings: Settings, path: Path) -> Place:

@@ -91,6 +91,10 @@ class Places:
             )
         return place
 
+    def where(self, folder: str | None) -> Place:
+        """The folder of that path, else the first. Raises InvalidRequest where it is none of them."""
+        return self.asked_for(folder) if folder else self.first
+
     def name_of(self, place: Place) -> str | None:
         """How a job notes where it goes: an only folder by nothing, so that it moves along with the setting."""
         return str(place.folder.path) if self.are_several else None

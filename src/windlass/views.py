@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,7 +178,9 @@ def _speed(view: JobView) -> dict[str, Any]:
     if speed <= 0 or view.phase is not Phase.TRANSFERRING:
         return {}
     left = max(0, view.job.total - view.downloaded)
-    return {"bytes_per_second": speed, "estimated_completion": time_text(view.at + min(left / speed, 10 * 365 * 86400))}
+    end = time_text(view.at + min(left / speed, 10 * 365 * 86400))
+    # Whole bytes, though the seed shows a fraction: clients that read an integer fail on it, and others do not mind.
+    return {"bytes_per_second": ceil(speed), "estimated_completion": end}
 
 
 def _error(job: Job) -> dict[str, Any]:

@@ -59,9 +59,10 @@ NOT_RUN: Mapping[str, NotRun] = {
 """By the first word. A shell function of that name notes the call."""
 
 READ_ONLY: Mapping[str, str] = {
-    "command-line.md": "its examples are read by the parser; the guides run the same verbs, on models that are there",
+    "command-line.md": "the guides run the same verbs, on models that are there",
+    "install.md": "they install, into this machine or an image; tests/install does what can be done without a network",
 }
-"""Pages whose commands are not run."""
+"""Pages whose commands are not run: what they tell `windlass` is read by its parser, and files they name are there."""
 
 READERS = {
     "llama-server": "llama.cpp is not here",

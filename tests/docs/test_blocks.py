@@ -13,6 +13,7 @@ import pytest
 import typer
 import yaml
 
+from docs import tables
 from docs.pages import PAGES, ROOT, Block, blocks_of, commands_of, prose_of
 from windlass.cli.main import app
 from windlass.errors import InvalidRequest
@@ -37,6 +38,11 @@ def reads_as_unit(text: str) -> None:
 def is_made(text: str) -> None:
     """A diagram that a script of ours has written; a test of its own holds it."""
     assert "stateDiagram" in text
+
+
+def _calls(line: str) -> list[str]:
+    """What is said to `windlass`, where that is a command and no name of something else."""
+    return re.findall(r"(?:^|\$\(|bin/|exec windlass |--rm )windlass ([a-z-][^)|;&\"\\]*)", line)
 
 
 def is_shown(text: str) -> None:
@@ -93,18 +99,25 @@ def test_no_command_stands_outside_of_a_fence(page: Path) -> None:
     assert indented == []
 
 
-def _examples() -> list[str]:
-    (page,) = (page for page in PAGES if page.name == "command-line.md")
-    return [line for block in commands_of(page) for line in block.text.splitlines()]
+def _lines() -> list[str]:
+    pages = [page for page in PAGES if page.name in tables.READ_ONLY]
+    return [line for page in pages for block in commands_of(page) for line in block.text.splitlines()]
 
 
-@pytest.mark.parametrize("line", _examples())
-def test_the_examples_of_verbs_are_understood(line: str) -> None:
-    """By the parser, which is asked for each `windlass …` of the line and runs nothing."""
-    calls = re.findall(r"windlass ((?:[^\s\"$();|&]+ ?)+)", line)
-    assert calls
-    for call in calls:
+@pytest.mark.parametrize("line", [line for line in _lines() if _calls(line)])
+def test_what_is_not_run_is_understood(line: str) -> None:
+    """By the parser of the command line, which runs nothing."""
+    for call in _calls(line):
         _parse(shlex.split(call))
+
+
+def test_what_is_not_run_names_what_is_there() -> None:
+    """Files of the repository, and targets of its Makefile."""
+    text = "\n".join(_lines())
+    named = re.findall(r"(?<![\w/])(?:packaging|scripts|docs)/[\w./-]+", text)
+    assert len(named) > 2
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [line for line in _lines() if line.startswith("make ") and not tables.NOT_RUN["make"].holds(line)] == []
 
 
 def test_an_example_that_is_not_understood_is_found() -> None:
@@ -117,8 +130,8 @@ def test_an_example_that_is_not_understood_is_found() -> None:
 def _parse(words: list[str]) -> None:
     command: Any = typer.main.get_command(app)
     context = command.make_context("windlass", [*words], resilient_parsing=False)
-    while hasattr(command, "commands"):
-        name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+    while hasattr(command, "commands") and (left := [*context._protected_args, *context.args]):
+        name, command, rest = command.resolve_command(context, left)
         context = command.make_context(name, rest, parent=context)
 
 

@@ -41,6 +41,18 @@ def gguf(size: int, seed: int) -> bytes:
     return b"GGUF" + (3).to_bytes(4, "little") + bytes(16) + noise(size - 24, seed)
 
 
+PLAIN = "acme/Plain-Transformer"
+"""A folder of safetensors that is not MLX's: clients that do not know its format must not lose the whole list."""
+
+
+def add_plain(hub: Hub) -> None:
+    """Have the hub offer it."""
+    config = b'{"model_type": "llama", "torch_dtype": "float16"}'
+    header = b'{"__metadata__":{"format":"pt"}}'
+    weights = len(header).to_bytes(8, "little") + header
+    hub.add(PLAIN, {"config.json": config, "tokenizer.json": b"{}", "model.safetensors": weights})
+
+
 def fill(hub: Hub) -> Hub:
     """With a catalog model in GGUF and MLX, a sharded one, one with a projector, and a gated one."""
     rope = {f"rope-8b-{quant}.gguf": gguf(3 * MIB, seed) for seed, quant in enumerate(("Q4_K_M", "Q8_0"))}

@@ -40,11 +40,12 @@ class Answer:
 
 @dataclass
 class Home:
-    """A person's machine: folders of its own, and the environment that a process of Windlass gets."""
+    """A person's machine: folders of its own, the environment that a process of Windlass gets, and how it is called."""
 
     root: Path
     hub: str
     more: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = (sys.executable, "-m", "windlass")
 
     @property
     def models(self) -> Path:
@@ -75,7 +76,7 @@ class Home:
     def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """A command of Windlass, run to its end."""
         environment = {**self.environment, **more}
-        command = [sys.executable, "-m", "windlass", *arguments]
+        command = [*self.command, *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
     def files(self) -> dict[str, bytes]:
@@ -111,7 +112,7 @@ class Server:
     def _start(self) -> "subprocess.Popen[str]":
         with self.log.open("ab") as log:  # not a pipe, which nobody reads while it runs, and which fills up
             process = subprocess.Popen(
-                [sys.executable, "-m", "windlass", "serve", *self._arguments],
+                [*self._home.command, "serve", *self._arguments],
                 env=self._home.environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -105,6 +105,7 @@ def _eventually(ask: Callable[[], T], holds: Callable[[T], bool]) -> T:
     ("arguments", "code", "says"),
     [
         (("get", "just-a-word"), 2, "owner/name"),
+        (("get", "just a word"), 2, "windlass search 'just a word'"),
         (("get", "acme/rope-8b@Q2_K"), 3, "Q8_0"),
         (("get", "acme/none"), 3, "acme/none"),
         (("get", "acme/Gated-GGUF"), 4, "HF_TOKEN"),

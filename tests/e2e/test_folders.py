@@ -247,3 +247,20 @@ def test_of_two_copies_the_whole_one_is_handed_over(acme: Hub, home: Home, secon
     got = home.run("get", f"{acme.url}/acme/Big-GGUF", "-y")
     assert (got.returncode, got.stdout) == (0, home.run("path", "big").stdout)
     assert got.stdout.startswith(str(second))
+
+
+def test_an_import_goes_where_it_is_told(home: Home, second: Path, tmp_path: Path) -> None:
+    """A file, and what was exported; a folder that is none of them is refused, and the file stays where it was."""
+    file = tmp_path / "Mine-Q4_K_M.gguf"
+    file.write_bytes(gguf(MODEL, 8))
+    command = ["import", str(file), "--user-repo", "me/Mine-GGUF", "-y", "--to"]
+    assert home.run(*command, str(tmp_path)).returncode == 2
+    assert file.is_file()
+    assert home.run(*command, str(second)).returncode == 0
+    place = second / "me" / "Mine-GGUF" / file.name
+    assert home.run("path", "me/Mine-GGUF").stdout.strip() == str(place)
+    assert home.run("export", "me/Mine-GGUF", "--to", str(tmp_path / "stick")).returncode == 0
+    assert home.run("rm", "-y", "me/Mine-GGUF").returncode == 0
+    assert home.run("import", str(tmp_path / "stick"), "-y", "--to", str(second)).returncode == 0
+    assert place.is_file()
+    assert not (home.models / "me").exists()

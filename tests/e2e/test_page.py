@@ -1,7 +1,9 @@
 """The page, driven in Debian's Chromium as a person would: by what is written on it, by keyboard, over a restart."""
 
+import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +17,11 @@ from e2e.outside import Home, Server
 from e2e.test_models import flip
 from standin import ALWAYS, Hub, faults
 
-REPO = "acme/Long-GGUF"
-NAME = "Long-Q4_K_M.gguf"
-SIZE = 8 * MIB
+REPO = "lmstudio-community/Qwen3-4B-GGUF"
+NAME = "Qwen3-4B-Q4_K_M.gguf"
+PICTURES = os.environ.get("PICTURES")  # the folder for them: `make pictures`
+SIZE = 200 * MIB if PICTURES else 8 * MIB
+RATE = 1_500_000 if PICTURES else 300_000  # bytes per second of a connection
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +68,12 @@ class Visit:
     def job(self) -> Locator:
         return self.page.locator("#job-list > li").first
 
+    def picture(self, name: str, of: Page | Locator | None = None, after: float = 0) -> None:
+        """Keep how it looks now for the docs, where that was asked for; `after` seconds, for which only that waits."""
+        if PICTURES:
+            self.page.wait_for_timeout(1000 * after)
+            (of or self.page).screenshot(path=Path(PICTURES) / f"page-{name}.png", animations="disabled")
+
     def accessible(self) -> list[str]:
         """What axe-core finds that is serious; its script is let in past the page's policy, for the check alone."""
         found = Axe().run(self.page).response["violations"]
@@ -72,13 +82,13 @@ class Visit:
 
 @pytest.fixture
 def home(hub: Hub, tmp_path: Path) -> Home:
-    hub.add(REPO, {NAME: gguf(SIZE, 3), "Long-Q8_0.gguf": gguf(2 * MIB, 4)})
-    return Home(tmp_path, hub.url)
+    hub.add(REPO, {NAME: gguf(SIZE, 3), "Qwen3-4B-Q8_0.gguf": gguf(SIZE // 4, 4)})
+    return Home(Path(tempfile.mkdtemp()) if PICTURES else tmp_path, hub.url)  # a path that can be shown
 
 
 @pytest.fixture
 def visit(browser: Browser, home: Home) -> Iterator[Visit]:
-    context = browser.new_context(reduced_motion="reduce")
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 1000, "height": 760})
     context.set_default_timeout(20_000)
     expect.set_options(timeout=20_000)
     with Server(home) as server:
@@ -92,36 +102,47 @@ def visit(browser: Browser, home: Home) -> Iterator[Visit]:
 
 def test_a_model_from_its_name_to_the_list(visit: Visit, hub: Hub) -> None:
     """Planned with its choices, started, watched, paused, resumed, completed, told of in detail; and accessible."""
-    hub.rate = 300_000
-    visit.look_up(f"{hub.url}/{REPO}")
-    expect(visit.page.locator("#found")).to_contain_text("8.39 MB to fetch")
+    hub.rate = RATE
+    visit.look_up(REPO)
+    whole, quarter = (f"{SIZE / part / 1e6:.3g}" for part in (1, 4))
+    expect(visit.page.locator("#found")).to_contain_text(f"{whole} MB to fetch")
     visit.page.get_by_role("radio", name="Q8_0").check()
-    expect(visit.page.locator("#found")).to_contain_text("2.10 MB to fetch")
+    expect(visit.page.locator("#found")).to_contain_text(re.compile(rf"{quarter}\d* MB to fetch"))
     visit.page.get_by_role("radio", name="Q4_K_M").check()
-    visit.press("Download 8.39 MB")
+    expect(visit.page.locator("#found")).to_contain_text(f"{whole} MB to fetch")
+    visit.picture("plan")
+    visit.press(f"Download {whole} MB")
     expect(visit.job).to_contain_text("transferring")
     expect(visit.job).to_contain_text(re.compile(r"\d+ [kM]B/s .* left"))
+    visit.picture("download", after=9)
     visit.job.get_by_text("Details").click()
     expect(visit.job.get_by_role("row").nth(1)).to_contain_text(NAME)
+    expect(visit.job.get_by_role("heading", name="Connections")).to_be_visible()
+    visit.picture("details", visit.job)
     assert visit.accessible() == []
-    visit.press("pause Long")
+    visit.press("pause Qwen3")
     expect(visit.job.locator("strong")).to_have_text("paused")
-    expect(visit.page.get_by_role("button", name="resume Long")).to_be_focused()
+    expect(visit.page.get_by_role("button", name="resume Qwen3")).to_be_focused()
+    visit.picture("paused", visit.job)
     hub.rate = None
-    visit.page.keyboard.press("Enter")
+    visit.page.get_by_role("button", name="resume Qwen3").press("Enter")
     expect(visit.job.locator("strong")).to_have_text("completed")
-    expect(visit.page.locator("#model-list")).to_contain_text("Long")
+    expect(visit.page.locator("#model-list")).to_contain_text("Qwen3 4B")
+    expect(visit.job.get_by_role("row").nth(1)).to_contain_text("100 %")
+    expect(visit.job.get_by_role("heading", name="Connections")).to_be_hidden()
+    visit.picture("completed")
     assert visit.complaints == []
 
 
 def test_cancel_asks_first_and_forget_clears(visit: Visit, hub: Hub) -> None:
     """By keyboard alone: Escape leaves all as it was."""
     hub.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
-    visit.look_up(f"{hub.url}/{REPO}")
+    visit.look_up(REPO)
     visit.press("Download")
-    cancel = visit.page.get_by_role("button", name="cancel Long")
+    cancel = visit.page.get_by_role("button", name="cancel Qwen3")
     cancel.press("Enter")
-    expect(visit.page.get_by_role("dialog")).to_contain_text("Cancel Long")
+    expect(visit.page.get_by_role("dialog")).to_contain_text("Cancel Qwen3")
+    visit.picture("cancel")
     visit.page.keyboard.press("Escape")
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
     expect(visit.job.locator("strong")).not_to_have_text("failed")
@@ -129,7 +150,7 @@ def test_cancel_asks_first_and_forget_clears(visit: Visit, hub: Hub) -> None:
     visit.press("^Cancel it$")
     expect(visit.job.locator("strong")).to_have_text("failed")
     expect(visit.job).to_contain_text("cancelled")
-    visit.page.get_by_role("button", name="forget Long").press("Enter")
+    visit.page.get_by_role("button", name="forget Qwen3").press("Enter")
     expect(visit.page.get_by_text("No jobs yet")).to_be_visible()
     assert visit.complaints == []
 
@@ -142,8 +163,9 @@ def test_it_outlives_the_server(visit: Visit, home: Home, hub: Hub) -> None:
     expect(visit.job).to_contain_text("transferring")
     visit.server.kill()
     expect(visit.page.locator("#line")).to_contain_text("does not answer")
-    visit.press("pause Long")
+    visit.press("pause Qwen3")
     expect(visit.job.get_by_role("alert").first).to_contain_text("Is it running?")
+    visit.picture("server-away")
     home.more["WINDLASS_PORT"] = visit.server.url.rpartition(":")[2]
     hub.behave()
     visit.server.restart()
@@ -168,18 +190,20 @@ def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     visit.server.finished(visit.server.download(f"{hub.url}/{REPO}")["job_id"])
     card = visit.page.locator("#model-list > li")
     expect(card).to_contain_text("Q4_K_M · GGUF")
-    visit.press("Verify Long")
+    visit.press("Verify Qwen3")
     expect(card).to_contain_text("Every byte is as it should be")
     flip(home.models / REPO / NAME, SIZE // 2)
-    visit.press("Verify Long")
+    visit.press("Verify Qwen3")
     expect(card).to_contain_text("is damaged")
+    visit.picture("damaged", card)
     visit.press("Fetch what is damaged")
     expect(visit.page.locator("#job-list strong")).to_have_text(["completed", "completed"])
     expect(card).to_contain_text("Q4_K_M · GGUF")
     card.get_by_text("Files").click()
     expect(card).to_contain_text("sha256:")
+    visit.picture("files", card)
     assert visit.accessible() == []
-    visit.press("Delete Long")
+    visit.press("Delete Qwen3")
     visit.press("^Delete it$")
     expect(visit.page.get_by_text("No model is here")).to_be_visible()
     assert visit.complaints == []
@@ -194,6 +218,7 @@ def test_limits_and_hours(visit: Visit) -> None:
     visit.page.get_by_label("to", exact=True).fill("00:30")
     visit.press("Save")
     expect(visit.page.locator("#limits-form")).to_contain_text("Saved")
+    visit.picture("limits", visit.page.locator("#limits"))
     limits = visit.server.ask("GET", "/api/windlass/v1/limits").json
     assert (limits["max_jobs"], limits["limit_rate"]) == (2, 12_500_000)
     [window] = limits["schedule"]
@@ -208,11 +233,14 @@ def test_limits_and_hours(visit: Visit) -> None:
 
 def test_search_and_errors(visit: Visit) -> None:
     """Words are searched for, and what is found is planned; what is not there is said, and nothing said is markup."""
-    visit.look_up("long")
-    visit.press("Show what acme.Long-GGUF")
+    visit.look_up("qwen3")
+    expect(visit.page.get_by_role("button", name="Show what")).to_be_visible()
+    visit.picture("search")
+    visit.press("Show what lmstudio-community.Qwen3")
     expect(visit.page.locator("#found")).to_contain_text("to fetch")
     visit.look_up("acme/nothing-at-all")
     expect(visit.page.locator("#found [role=alert]")).to_contain_text("nothing-at-all")
+    visit.picture("error", visit.page.locator("#add"))
     visit.look_up("acme/<img>")
     expect(visit.page.locator("#found [role=alert]")).to_contain_text("<img>")
     expect(visit.page.locator("img")).to_have_count(0)
@@ -224,6 +252,7 @@ def test_a_token_is_asked_for_once(visit: Visit, home: Home) -> None:
     visit.page.reload()
     dialog = visit.page.get_by_role("dialog")
     expect(dialog).to_contain_text("windlass token create")
+    visit.picture("token")
     assert visit.accessible() == []
     dialog.get_by_label("Token").fill("sk-lm-AAAAAAAA:BBBBBBBBBBBBBBBBBBBB")
     visit.page.keyboard.press("Enter")
@@ -243,11 +272,12 @@ def test_on_a_phone(visit: Visit, hub: Hub, scheme: str) -> None:
     visit.page.set_viewport_size({"width": 360, "height": 740})
     visit.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     visit.server.finished(visit.server.download(f"{hub.url}/{REPO}", "Q8_0")["job_id"])
-    expect(visit.page.locator("#model-list")).to_contain_text("Long")
+    expect(visit.page.locator("#model-list")).to_contain_text("Qwen3 4B")
     visit.look_up(f"{hub.url}/{REPO}")
     expect(visit.page.locator("#found .card")).to_be_visible()
     visit.press("Add hours")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 360
+    visit.picture(f"phone-{scheme}")
     assert visit.accessible() == []
 
 

@@ -133,6 +133,11 @@ def test_no_room_is_said_before_a_byte_is_written(acme: Hub, home: Home) -> None
         ("POST", "/api/v1/models/load", {}, 501, "not_implemented", "not_implemented"),
         ("POST", "/api/v1/models/unload", {}, 501, "not_implemented", "not_implemented"),
         ("POST", "/api/v1/chat", {}, 501, "not_implemented", "not_implemented"),
+        ("POST", "/v1/chat/completions", {}, 501, "not_implemented", "not_implemented"),
+        ("POST", "/v1/embeddings", {}, 501, "not_implemented", "not_implemented"),
+        ("POST", "/api/v0/chat/completions", {}, 501, "not_implemented", "not_implemented"),
+        ("GET", "/system", {"Upgrade": "websocket"}, 501, "not_implemented", "not_implemented"),
+        ("GET", "/system", {}, 404, "invalid_request", "unknown_endpoint"),
     ],
 )
 def test_a_request_that_is_not_for_us(
@@ -143,6 +148,34 @@ def test_a_request_that_is_not_for_us(
     answer = lasting.server.ask(method, path, body, headers)
     assert (answer.status, answer.error["type"], answer.error["code"]) == (status, kind, code)
     assert answer.error["message"]
+
+
+def test_what_is_not_offered_is_not_tried_again(lasting: Lasting) -> None:
+    """OpenAI's libraries read this header; without it they would ask three times, with pauses, before they tell."""
+    answer = lasting.server.ask("POST", "/v1/chat/completions", {"model": "x", "messages": []})
+    assert {name.lower(): value for name, value in answer.headers.items()}["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models/", "/v1/models/", "/lmstudio-greeting/", f"{DOWNLOAD}/status/"])
+def test_a_slash_at_the_end_says_nothing(lasting: Lasting, path: str) -> None:
+    """As it is added by who puts an address together from its parts; the answer is the same, without a redirect."""
+    plain, slashed = (lasting.server.ask("GET", one) for one in (path.rstrip("/"), path))
+    assert (slashed.status, slashed.body) == (200, plain.body)
+
+
+def test_a_download_is_asked_for_with_a_slash_at_the_end(lasting: Lasting) -> None:
+    """It is read as the call that it means: what is missing is the model, not the endpoint."""
+    answer = lasting.server.ask("POST", f"{DOWNLOAD}/", {})
+    assert (answer.status, answer.error["message"]) == (400, "Missing required field 'model'")
+
+
+def test_json_says_its_letters(lasting: Lasting) -> None:
+    """Of an answer and of an error, as LM Studio's does; some clients take what does not say so for Latin-1."""
+    for path in ("/api/v1/models", f"{DOWNLOAD}/status/job_%C3%A9"):
+        answer = lasting.server.ask("GET", path)
+        kind = {name.lower(): value for name, value in answer.headers.items()}["content-type"]
+        assert kind == "application/json; charset=utf-8"
+    assert "job_é" in answer.body.decode("utf-8")
 
 
 def test_an_unknown_job_is_named(lasting: Lasting) -> None:

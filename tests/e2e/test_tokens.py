@@ -54,6 +54,8 @@ def test_a_token_is_asked_for_as_soon_as_there_is_one(home: Home, hub: Hub) -> N
                     "invalid_request",
                     "invalid_api_key",
                 )
+                # whole: what looks like a secret in a message is masked, and this must not
+                assert answer.error["hint"] == "Send one as `Authorization: Bearer <token>` (LM_API_TOKEN)."
             assert server.ask("GET", path, headers=good).status == 200
         assert server.ask("POST", "/api/v1/models/download", body).status == 401
         assert server.ask("GET", "/no/such/path").status == 401

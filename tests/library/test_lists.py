@@ -11,7 +11,7 @@ from windlass.library.facts import Found, Model, ShelfFile, describe
 from windlass.library.heads import Head
 from windlass.library.keys import with_keys
 from windlass.library.lists import openai_row, v0_row, v1_row
-from windlass.manifest import Role
+from windlass.manifest import Format, Role
 
 HEAD = Head(
     architecture="qwen3", name="Qwen3", size_label="4B", quantization="Q4_K_S", context_length=262144, tool_use=True
@@ -73,7 +73,9 @@ def test_an_embedding_model() -> None:
     model, row = row_of(FOUND, replace(HEAD, embedding=True))
     assert row["type"] == "embedding"
     assert not row.keys() & {"architecture", "capabilities", "description", "variants", "selected_variant"}
-    assert v0_row(model)["type"] == "embeddings"
+    older = v0_row(model)
+    assert older["type"] == "embeddings"
+    assert "capabilities" not in older
 
 
 def test_a_model_whose_head_says_nothing() -> None:
@@ -84,7 +86,6 @@ def test_a_model_whose_head_says_nothing() -> None:
         "architecture",
         "quantization",
         "params_string",
-        "format",
         "description",
     }
     assert row["max_context_length"] == 0
@@ -93,10 +94,16 @@ def test_a_model_whose_head_says_nothing() -> None:
         "object": "model",
         "type": "llm",
         "publisher": "qwen",
-        "compatibility_type": "safetensors",
+        "compatibility_type": "mlx",
         "state": "not-loaded",
-        "max_context_length": 0,
     }
+
+
+@pytest.mark.parametrize(("stored", "told"), [("gguf", "gguf"), ("mlx", "mlx"), ("safetensors", "mlx")])
+def test_a_format_is_one_that_every_client_knows(stored: Format, told: str) -> None:
+    """Clients that know the two words of LM Studio's only would drop the whole list over a third, or over none."""
+    model, row = row_of(replace(FOUND, format=stored))
+    assert (row["format"], v0_row(model)["compatibility_type"]) == (told, told)
 
 
 def test_v0_and_openai_rows() -> None:
@@ -112,6 +119,7 @@ def test_v0_and_openai_rows() -> None:
         "quantization": "4bit",
         "state": "not-loaded",
         "max_context_length": 262144,
+        "capabilities": ["tool_use"],
     }
     assert openai_row(model) == {"id": model.key, "object": "model", "owned_by": "organization_owner"}
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from windlass import __version__
 from windlass.api import errors, lmstudio, metrics, models, own, page, reference, schemas, stream
 from windlass.api.guard import Guard, Trust
-from windlass.errors import UnknownEndpoint, WindlassError
+from windlass.errors import NotOffered, UnknownEndpoint, WindlassError
 from windlass.service import Service
 
 _ROUTERS = (lmstudio.router, own.router, models.router, stream.router, metrics.router, reference.router, page.router)
@@ -55,6 +55,10 @@ def _windlass_error(_request: Request, error: Exception) -> Response:
 
 def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if request.headers.get("upgrade", "").lower() == "websocket":
+        # What LM Studio's own libraries ask first. They show the status and nothing else, and 404 sends people looking
+        # for a typing error in the address.
+        return errors.answer(NotOffered(f"Windlass speaks LM Studio's REST API, not WebSockets ({request.url.path})."))
     message = f"There is no {request.method} {request.url.path} here; GET /docs shows what there is."
     response = errors.answer(UnknownEndpoint(message))
     response.status_code = error.status_code  # 405 where the path is right and the method is not

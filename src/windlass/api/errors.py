@@ -45,6 +45,8 @@ def answer(error: e.WindlassError) -> JSONResponse:
     status, kind = place_of(type(error))
     headers = {"Retry-After": str(round(error.retry_after + 0.5))} if isinstance(error, e.HubRateLimited) else {}
     headers |= {"WWW-Authenticate": "Bearer"} if isinstance(error, e.InvalidApiKey) else {}
+    # OpenAI's libraries try a 5xx again, three times with pauses, unless they are told that it is of no use.
+    headers |= {"x-should-retry": "false"} if isinstance(error, e.NotOffered) else {}
     sizes = {"needed_bytes": error.needed, "free_bytes": error.free} if isinstance(error, e.InsufficientStorage) else {}
     detail = {
         "type": kind,

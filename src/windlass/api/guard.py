@@ -129,11 +129,13 @@ def _plain(scope: Scope) -> Scope:
     """The request as the rest of the app reads it.
 
     HEAD is GET without the body, which the server leaves out by itself (RFC 9110 §9.3.2); not of events, which never
-    end. A target may have the whole address (RFC 9112 §3.2.2), and counts as its path.
+    end. A target may have the whole address (RFC 9112 §3.2.2), and counts as its path. A slash at the end says nothing:
+    a redirect to the path without it would turn a POST into a GET in many clients.
     """
     path, method = scope["path"], scope["method"]
     if path.startswith(("http://", "https://")):
         path = f"/{path.partition('//')[2].partition('/')[2]}"
+    path = path.rstrip("/") or "/"
     if method == "HEAD" and not path.endswith("/events"):
         method = "GET"
     return {**scope, "path": path, "method": method}
@@ -171,17 +173,23 @@ def scope_of(method: str, path: str) -> tokens.Scope:
 
 
 def _no_token(what: str) -> Refused:
-    return InvalidApiKey(what, hint="Send one as `Authorization: Bearer sk-lm-…` (LM_API_TOKEN).")
+    return InvalidApiKey(what, hint="Send one as `Authorization: Bearer <token>` (LM_API_TOKEN).")
 
 
 def _with_headers(send: Send) -> Send:
-    """Have every answer say what browsers may not do with it."""
+    """Have every answer say what browsers may not do with it, and JSON its letters.
+
+    JSON is UTF-8 without saying so (RFC 8259 §8.1). Windows PowerShell 5 takes it for Latin-1 all the same, and LM
+    Studio says it too.
+    """
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            if headers.get("content-type") == "application/json":
+                headers["content-type"] = "application/json; charset=utf-8"
         await send(message)
 
     return sending

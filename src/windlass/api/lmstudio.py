@@ -106,15 +106,22 @@ def model_openai(model_id: str, service: Behind) -> JSONResponse:
     return JSONResponse(openai_row(_find(service, model_id)))
 
 
-@router.post("/api/v1/models/load", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
-@router.post("/api/v1/models/unload", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
-@router.post("/api/v1/chat", tags=["LM Studio"], status_code=501, responses=schemas.errors(501))
 async def not_implemented(request: Request) -> JSONResponse:
     """Windlass brings models in; it does not run them."""
     raise NotOffered(
         f"Windlass brings models in, it does not run them, so {request.url.path} is not here.",
         hint="Point llama.cpp, MLX or LM Studio at the models folder: `windlass path MODEL` prints what to hand over.",
     )
+
+
+for _path in ("/api/v1/models/load", "/api/v1/models/unload", "/api/v1/chat"):
+    router.post(_path, tags=["LM Studio"], status_code=501, responses=schemas.errors(501))(not_implemented)
+# A 404 here is read as "no such model" by some of OpenAI's clients. Not described: nothing that could be called.
+for _path in (
+    *(f"/v1/{name}" for name in ("chat/completions", "completions", "embeddings", "responses", "messages")),
+    *(f"/api/v0/{name}" for name in ("chat/completions", "completions", "embeddings")),
+):
+    router.post(_path, include_in_schema=False)(not_implemented)
 
 
 def _find(service: Service, model_id: str) -> Model:

@@ -55,7 +55,7 @@ class Job(BaseModel):
     phase: Literal["queued", "resolving", "transferring", "verifying", "done"] = Field(
         description="More than `status` says."
     )
-    bytes_per_second: float | None = None
+    bytes_per_second: int | None = None
     estimated_completion: str | None = None
     started_at: str | None = Field(default=None, description="When it was asked for.")
     completed_at: str | None = None

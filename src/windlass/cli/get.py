@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,7 @@ from windlass import words
 from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
 from windlass.cli.watch import follow
-from windlass.errors import InvalidRequest, ServerUnreachable, StateFailure
+from windlass.errors import InvalidModel, InvalidRequest, ServerUnreachable, StateFailure
 from windlass.settings import Settings
 
 Job = Mapping[str, Any]
@@ -32,7 +33,8 @@ def get(
 ) -> int:  # fmt: skip
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
     with backend(settings) as behind, server_may_end(behind):
-        job = behind.download(*wish)
+        with search_is_offered(wish[0]):
+            job = behind.download(*wish)
         if job["status"] == "already_downloaded":
             console.print(f"{job['model']} is here already, whole and verified.", markup=False, soft_wrap=True)
             return _finish(console, job, as_json)
@@ -69,6 +71,17 @@ def _only(behind: Backend) -> str:
         found = f"{len(ids)} jobs are on their way: {', '.join(ids)}." if ids else "Nothing is on its way."
         raise InvalidRequest(found, hint="Name a job, as `windlass ps --all` shows it: windlass attach JOB")
     return ids[0]
+
+
+@contextmanager
+def search_is_offered(model: str) -> Iterator[None]:
+    """Who writes `qwen3` means a model, and does not know its whole name. Raises as what is within."""
+    try:
+        yield
+    except InvalidModel as error:
+        if "/" not in model:
+            error.hint = f"To find its whole name: windlass search {quote(model)}. {error.hint or ''}"
+        raise
 
 
 @contextmanager

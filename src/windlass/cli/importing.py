@@ -14,8 +14,10 @@ from windlass.cli.options import confirm
 from windlass.cli.verify import teller
 from windlass.errors import InvalidRequest, WindlassError
 from windlass.library.elsewhere import Elsewhere
+from windlass.library.importing import Importing
 from windlass.library.imports import Import, Way, in_hub_cache, in_ollama, plan_import
 from windlass.library.recognition import recognize
+from windlass.places import Place
 from windlass.service import Service
 from windlass.settings import Settings
 
@@ -23,12 +25,16 @@ PROGRAMS = ("hf", "ollama", "lmstudio", "jan")
 
 
 def bring_in(
-    settings: Settings, console: Console, which: tuple[Path | None, str | None, str | None], way: Way | None,
+    settings: Settings, console: Console,
+    which: tuple[Path | None, str | None, str | None], to: tuple[Way | None, str | None],
     *, dry_run: bool, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Import what `which` says: a path, its repository, or a program whose models are meant; the exit code."""
+    """Import what `which` says: a path, its repository, or a program whose models are meant; the exit code.
+
+    `to` is the way, and the models folder; None for the usual one of each.
+    """
     collector.carry_on()
-    path, repository, program = which
+    (path, repository, program), (way, folder) = which, to
     with Service(settings) as service:
         if program:
             imports, failed = _of_program(program, service.elsewhere, settings, console)
@@ -39,23 +45,26 @@ def bring_in(
             assert path is not None
             imports = recognize(plan_import(path, repository), service.sources.listed, teller(console))
             failed, way = 0, way or "move"
-        show(console, imports, way, settings)
+        place = service.places.where(folder)
+        show(console, imports, way, place)
         if dry_run:
             print_done([(one, None) for one in imports], as_json)
             return exits.DONE
         if not yes and imports:
-            confirm(f"{way.capitalize()} {len(imports)} files below {settings.models_dir}?")
-        done = list(_bring(service, console, imports, way))
+            confirm(f"{way.capitalize()} {len(imports)} files below {place.folder.path}?")
+        place.folder.make()
+        done = list(_bring(service.importing(place), console, imports, way))
     print_done(done, as_json)
     return exits.FAILED if failed or any(fresh is None for _, fresh in done) else exits.DONE
 
 
-def _bring(service: Service, console: Console, imports: list[Import], way: Way) -> Iterator[tuple[Import, bool | None]]:
+def _bring(
+    importing: Importing, console: Console, imports: list[Import], way: Way
+) -> Iterator[tuple[Import, bool | None]]:
     """Each with whether it is new here; None where it could not be brought in."""
-    service.places.first.folder.make()
     for one in imports:
         try:
-            yield one, service.importing.bring_in(one, way)
+            yield one, importing.bring_in(one, way)
         except WindlassError as error:
             console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             yield one, None
@@ -91,13 +100,13 @@ def _folders(program: str, elsewhere: Elsewhere, settings: Settings) -> Iterator
                 yield folder, f"{folder.parent.name}/{folder.name}"
 
 
-def show(console: Console, imports: list[Import], way: Way, settings: Settings) -> None:
+def show(console: Console, imports: list[Import], way: Way, place: Place) -> None:
     """What is going to be done, for people."""
     for one in imports:
         size = words.size(one.source.stat().st_size)
         console.print(f"{way} {one.source} → {one.shelf_path}  {size}", markup=False, soft_wrap=True)
     if not imports:
-        console.print(f"Nothing to import into {settings.models_dir}.", markup=False, soft_wrap=True)
+        console.print(f"Nothing to import into {place.folder.path}.", markup=False, soft_wrap=True)
 
 
 def print_done(done: list[tuple[Import, bool | None]], as_json: bool) -> None:

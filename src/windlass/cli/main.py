@@ -10,7 +10,7 @@ import typer
 
 from windlass import __version__
 from windlass.cli import collector, completion, exits, jobs, shelf
-from windlass.cli.options import Json, Model, Quantization, To, Yes, console, settings
+from windlass.cli.options import Json, Model, Quantization, To, Yes, console, folder_of, settings
 from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
 from windlass.logs import speak_plainly
@@ -83,7 +83,7 @@ def get(
     """
     from windlass.cli.get import get as run
 
-    wish = model, quantization, _format(gguf=gguf, mlx=mlx), _folder(to)
+    wish = model, quantization, _format(gguf=gguf, mlx=mlx), folder_of(to)
     raise typer.Exit(run(settings(), console(), wish, as_json=as_json, detach=detach))
 
 
@@ -104,7 +104,7 @@ def plan(
     from windlass.cli.plan import show_plan
 
     with backend(settings()) as behind:
-        wish = model, quantization, _format(gguf=gguf, mlx=mlx), _folder(to)
+        wish = model, quantization, _format(gguf=gguf, mlx=mlx), folder_of(to)
         show_plan(behind.plan(*wish), as_json=as_json)
 
 
@@ -237,11 +237,6 @@ def _format(*, gguf: bool, mlx: bool) -> str | None:
     if gguf and mlx:
         raise typer.BadParameter("--gguf and --mlx exclude each other")
     return "gguf" if gguf else "mlx" if mlx else None
-
-
-def _folder(to: str | None) -> str | None:
-    """As a server takes it, which has another working folder."""
-    return str(Path(to).expanduser().absolute()) if to else None
 
 
 def _tokens() -> Any:

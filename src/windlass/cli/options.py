@@ -1,6 +1,7 @@
 """What several verbs take, and the settings and the console that they work with."""
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +32,11 @@ Yes = Annotated[bool, typer.Option("-y", "--yes", help="Ask nothing.")]
 def settings() -> Settings:
     """What Windlass was told, by the environment and config.toml."""
     return load()
+
+
+def folder_of(to: str | None) -> str | None:
+    """The folder that was named, as a server takes it, which has another working folder."""
+    return str(Path(to).expanduser().absolute()) if to else None
 
 
 def confirm(question: str) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from windlass.cli import exits
 from windlass.cli.completion import model_names
-from windlass.cli.options import Json, ModelHere, Quantization, Yes, confirm, console, settings
+from windlass.cli.options import Json, ModelHere, Quantization, To, Yes, confirm, console, folder_of, settings
 
 if TYPE_CHECKING:
     from windlass.library.imports import Way
@@ -44,7 +44,8 @@ def ls(
             console().print(
                 f"{folder} is not there, so what it holds is not listed. Is its disk mounted?", markup=False
             )
-        rows = [v1_row(model) for model in service.models()]
+        # `mlx` is what LM Studio's lists call any folder of safetensors; here it is said which of them are.
+        rows = [{**v1_row(model), "format": model.found.format} for model in service.models()]
         if everything:
             show_shelf(rows, service.oddities(), as_json=as_json)
         else:
@@ -147,6 +148,7 @@ def import_(
     hardlink: Annotated[bool, typer.Option("-L", "--hardlink", help="Give it a second name.")] = False,
     symlink: Annotated[bool, typer.Option("-l", "--symlink", help="Link to it.")] = False,
     move: Annotated[bool, typer.Option("--move", help="Move it, as is done for a file or a model.")] = False,
+    to: To = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -165,12 +167,12 @@ def import_(
     from windlass.cli.importing import bring_in
     from windlass.cli.unpacking import export_at, unpack
 
-    way = cast("Way | None", chosen[0] if chosen else None)
+    target = cast("Way | None", chosen[0] if chosen else None), folder_of(to)
     if path and (exported := export_at(path, user_repo)):
-        _end(unpack(settings(), console(), (path, exported), way, dry_run=dry_run, yes=yes, as_json=as_json))
+        _end(unpack(settings(), console(), (path, exported), target, dry_run=dry_run, yes=yes, as_json=as_json))
     else:
         which = path, user_repo, program
-        _end(bring_in(settings(), console(), which, way, dry_run=dry_run, yes=yes, as_json=as_json))
+        _end(bring_in(settings(), console(), which, target, dry_run=dry_run, yes=yes, as_json=as_json))
 
 
 def _end(code: int) -> None:

@@ -12,7 +12,7 @@ from windlass.errors import InvalidRequest, WindlassError
 from windlass.library.disk import storage_errors
 from windlass.library.exports import Export, find_export
 from windlass.library.imports import Import, Way
-from windlass.library.unpacking import Sources, sources_of
+from windlass.library.unpacking import Sources, Unpacking, sources_of
 from windlass.service import Service
 from windlass.settings import Settings
 
@@ -27,40 +27,43 @@ def export_at(path: Path, repository: str | None) -> Export | None:
 
 
 def unpack(
-    settings: Settings, console: Console, what: tuple[Path, Export], way: Way | None,
+    settings: Settings, console: Console, what: tuple[Path, Export], to: tuple[Way | None, str | None],
     *, dry_run: bool, yes: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Import all models of an exported folder; the exit code.
+    """Import all models of an exported folder; the exit code. `to` is the way, and the models folder.
 
     They are copied unless told otherwise: unlike a download in its folder, an export is for more than one machine.
     """
     collector.carry_on()
-    root, export = what
-    way = way or "copy"
+    (root, export), way = what, to[0] or "copy"
     sources = sources_of(root, export)
     imports = [Import(root / path, path) for path in export.files]
     with Service(settings) as service:
-        service.unpacking.refuse_too_much(export, sources, way)
-        show(console, [one for one in imports if one.shelf_path in sources], way, settings)
+        place = service.places.where(to[1])
+        unpacking = service.unpacking(place)
+        unpacking.refuse_too_much(export, sources, way)
+        show(console, [one for one in imports if one.shelf_path in sources], way, place)
         if dry_run:
             print_done([(one, None) for one in imports], as_json)
             return exits.DONE
         if not yes:
-            confirm(f"{way.capitalize()} {len(sources)} files below {settings.models_dir}?")
-        service.places.first.folder.make()
-        done, failed = _bring(service, console, (export, sources), way)
+            confirm(f"{way.capitalize()} {len(sources)} files below {place.folder.path}?")
+        place.folder.make()
+        done, failed = _bring(unpacking, console, (export, sources), way)
     print_done([(one, done.get(one.shelf_path)) for one in imports], as_json)
     return exits.FAILED if failed else exits.DONE
 
 
-def _bring(service: Service, console: Console, what: tuple[Export, Sources], way: Way) -> tuple[dict[str, bool], int]:
+def _bring(
+    unpacking: Unpacking, console: Console, what: tuple[Export, Sources], way: Way
+) -> tuple[dict[str, bool], int]:
     """Whether each file is new here, those left out that did not come in; and how many models did not."""
     export, sources = what
     done: dict[str, bool] = {}
     failed = 0
     for packed in export.models:
         try:
-            brought = service.unpacking.bring_in(packed, export, sources, way, teller(console))
+            brought = unpacking.bring_in(packed, export, sources, way, teller(console))
         except WindlassError as error:
             console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             failed += 1

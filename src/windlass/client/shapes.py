@@ -70,7 +70,7 @@ class Job(TypedDict):
     items: list[Item]
     phase: str
     started_at: str
-    bytes_per_second: NotRequired[float]
+    bytes_per_second: NotRequired[int]
     estimated_completion: NotRequired[str]
     completed_at: NotRequired[str]
     error_code: NotRequired[str]

@@ -16,7 +16,7 @@ def v1_row(model: Model) -> dict[str, Any]:
     """A row of `/api/v1/models`.
 
     Fields that the shape requires are null where nothing is known, but for `max_context_length`: clients read it as a
-    number, so an unknown one is 0. `format` knows `gguf` and `mlx` only: other safetensors are null.
+    number, so an unknown one is 0.
     """
     row: dict[str, Any] = {
         "type": model.type,
@@ -29,7 +29,7 @@ def v1_row(model: Model) -> dict[str, Any]:
         "params_string": model.params_string,
         "loaded_instances": [],
         "max_context_length": model.max_context_length or 0,
-        "format": model.found.format if model.found.format in {"gguf", "mlx"} else None,
+        "format": _format(model),
     }
     if model.type == "embedding":  # LM Studio's rows of these have no architecture, capabilities, description, variants
         del row["architecture"]
@@ -38,6 +38,15 @@ def v1_row(model: Model) -> dict[str, Any]:
     if model.variants:
         row |= {"variants": list(model.variants), "selected_variant": model.selected_variant}
     return row
+
+
+def _format(model: Model) -> str:
+    """`gguf` or `mlx`, which is what LM Studio calls any folder of safetensors.
+
+    Null would be true to its documentation for those that are not MLX's, but clients drop the whole list over one row
+    whose format they do not know: Zed takes these two words only, lm-tuio any text.
+    """
+    return "gguf" if model.found.format == "gguf" else "mlx"
 
 
 def _quantization(model: Model) -> dict[str, Any] | None:
@@ -55,17 +64,21 @@ def _capabilities(model: Model) -> dict[str, Any]:
 
 
 def v0_row(model: Model) -> dict[str, Any]:
-    """A row of `/api/v0/models`; nothing is ever loaded here, so `state` is always `not-loaded`."""
+    """A row of `/api/v0/models`; nothing is ever loaded here, so `state` is always `not-loaded`.
+
+    A context that is not known is left out: 0 is no length, and a client that checks drops the whole list over it.
+    """
     row = {
         "id": model.key,
         "object": "model",
         "type": _v0_type(model),
         "publisher": model.found.publisher,
         "arch": model.architecture,
-        "compatibility_type": model.found.format,
+        "compatibility_type": _format(model),
         "quantization": model.quantization,
         "state": "not-loaded",
-        "max_context_length": model.max_context_length or 0,
+        "max_context_length": model.max_context_length,
+        "capabilities": ["tool_use"] if model.tool_use and model.type == "llm" else None,  # since LM Studio 0.3.16
     }
     return {name: value for name, value in row.items() if value is not None}
 

@@ -1,21 +1,21 @@
+import { make, say } from "./dom.js";
 import { speed } from "./format.js";
-import { say } from "./dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const KEPT = 120; // samples, one a second
 
-/** The speed over the last two minutes, as a line; in words for those who do not see it. */
+/** The speed over the last two minutes, as a line; its words are for everybody, for a line has no numbers. */
 export class Chart {
   constructor() {
     this.samples = [];
-    this.element = document.createElementNS(SVG, "svg");
-    this.element.setAttribute("class", "chart");
-    this.element.setAttribute("viewBox", `0 0 ${KEPT} 40`);
-    this.element.setAttribute("preserveAspectRatio", "none");
-    this.element.setAttribute("role", "img");
-    this.title = document.createElementNS(SVG, "title");
+    const picture = document.createElementNS(SVG, "svg");
+    picture.setAttribute("viewBox", `0 0 ${KEPT} 40`);
+    picture.setAttribute("preserveAspectRatio", "none");
+    picture.setAttribute("aria-hidden", "true");
     this.line = document.createElementNS(SVG, "polyline");
-    this.element.append(this.title, this.line);
+    picture.append(this.line);
+    this.words = make("figcaption");
+    this.element = make("figure", { class: "chart" }, picture, this.words);
     this.last = 0;
   }
 
@@ -28,6 +28,6 @@ export class Chart {
     const from = KEPT - this.samples.length;
     const points = this.samples.map((value, index) => `${from + index},${(38 - 36 * value / most).toFixed(1)}`);
     this.line.setAttribute("points", points.join(" "));
-    say(this.title, `Speed over the last ${this.samples.length} seconds: at most ${speed(most)}, now ${speed(perSecond)}`);
+    say(this.words, most > 1 ? `At most ${speed(most)} in the last ${this.samples.length} s` : "");
   }
 }

@@ -88,7 +88,9 @@ class Card {
       make("label", { for: limit.id }, "Limit, MB/s"), limit, button("Set", set));
   }
 
+  /** Once a second at most; what is asked for within that second, such as how it has ended, is looked at after it. */
   async look() {
+    this.again = this.looking;
     if (!this.more.open || this.looking) return;
     this.looking = true;
     try {
@@ -105,7 +107,10 @@ class Card {
     } catch (error) {
       this.files.replaceChildren(make("p", { class: "bad" }, error.message));
     } finally {
-      setTimeout(() => { this.looking = false; }, 1000);
+      setTimeout(() => {
+        this.looking = false;
+        if (this.again) this.look();
+      }, 1000);
     }
   }
 }

@@ -50,8 +50,9 @@ function row(window) {
   const element = make("div", { class: "card row" },
     make("fieldset", { class: "days" }, make("legend", {}, "Days"),
       ...days.map((box) => make("span", {}, box, " ", make("label", { for: box.id }, box.value)))),
-    make("label", { for: from.id }, "from"), from, make("label", { for: to.id }, "to"), to,
-    make("label", { for: limit.id }, "MB/s"), limit,
+    make("span", { class: "row" }, make("label", { for: from.id }, "from"), from),
+    make("span", { class: "row" }, make("label", { for: to.id }, "to"), to),
+    make("span", { class: "row" }, make("label", { for: limit.id }, "MB/s"), limit),
     button("Remove", () => element.remove(), { "aria-label": "Remove these hours" }));
   element.read = () => ({ days: days.filter((box) => box.checked).map((box) => box.value), from: from.value, to: to.value, limit_rate: rate(limit) });
   return element;

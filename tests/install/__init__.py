@@ -1,0 +1,1 @@
+"""What people install. Not called `packaging`: a folder of that name in the path hides the package that pip uses."""
