@@ -74,7 +74,7 @@ class ModelRow(BaseModel):
     size_bytes: int
     quantization: dict[str, Any] | None = Field(description="`name` and `bits_per_weight`.")
     params_string: str | None
-    format: Literal["gguf", "mlx"] | None
+    format: Literal["gguf", "mlx"]
     max_context_length: int = Field(description="Tokens; 0 where it is not known.")
     loaded_instances: list[Any] = Field(description="Always empty: Windlass runs no models.")
 
@@ -96,7 +96,7 @@ class V0Row(BaseModel):
     publisher: str
     compatibility_type: str
     state: Literal["not-loaded"]
-    max_context_length: int
+    max_context_length: int | None = Field(default=None, description="Tokens.")
     arch: str | None = None
     quantization: str | None = None
 
