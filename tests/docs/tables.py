@@ -40,7 +40,7 @@ def _target(words: str) -> bool:
 def _extra(words: str) -> bool:
     """Whether pyproject.toml has what is in the brackets; a clone is what is installed."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    match = re.fullmatch(r"pip install \.(?:\[(\w+)\])?", words)
+    match = re.fullmatch(r"pipx? install \.(?:\[(\w+)\])?", words)
     return match is not None and (not match[1] or match[1] in extras)
 
 
@@ -52,6 +52,7 @@ def _unit(words: str) -> bool:
 NOT_RUN: Mapping[str, NotRun] = {
     "make": NotRun("it is what runs this test, or takes minutes", _target),
     "pip": NotRun("it would change the environment that the tests run in", _extra),
+    "pipx": NotRun("it would install into the home of who runs the tests", _extra),
     "sudo": NotRun("it changes the machine: units, users, their folders", _unit),
     "systemctl": NotRun("there is no systemd in a container", _unit),
     "journalctl": NotRun("there is no systemd in a container", _unit),
