@@ -15,6 +15,7 @@ from windlass.settings import Settings, load, parse_size
 # setting → its variables, the most specific first; then four different values, as text, and the value each becomes.
 SOURCES: list[tuple[str, tuple[str, ...], tuple[str, ...], tuple[Any, ...]]] = [
     ("host", ("WINDLASS_HOST", "LMS_SERVER_HOST"), ("::1", "10.0.0.1", "10.0.0.2"), ("::1", "10.0.0.1", "10.0.0.2")),
+    ("allow_host", ("WINDLASS_ALLOW_HOST",), ("a.lan", "b  C.example", "d"), (("a.lan",), ("b", "c.example"), ("d",))),
     ("port", ("WINDLASS_PORT",), ("0", "8080", "65535"), (0, 8080, 65535)),
     (
         "hf_endpoint",
@@ -52,6 +53,7 @@ OUTSIDE: list[tuple[str, tuple[str, ...]]] = [
 DEFAULTS = {
     "host": "127.0.0.1",
     "port": 1234,
+    "allow_host": (),
     "hf_endpoint": "https://huggingface.co",
     "catalog_url": "https://lmstudio.ai",
     "url": "http://127.0.0.1:1234",

@@ -87,6 +87,14 @@ def _port(text: str | int) -> int:
     return port
 
 
+def _names(text: str) -> tuple[str, ...]:
+    """Names of hosts, with spaces between them."""
+    for name in text.split():
+        if not re.fullmatch(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?", name):
+            raise ValueError("a host is named without scheme and port, as in models.lan")
+    return tuple(text.lower().split())
+
+
 def _log_format(text: str) -> str:
     if text not in {"text", "json"}:
         raise ValueError("a log is text or json")
@@ -102,6 +110,7 @@ class Settings:
     models_dir: Path
     host: str = "127.0.0.1"
     port: int = 1234
+    allow_host: tuple[str, ...] = ()
     hf_endpoint: str = HUGGING_FACE
     catalog_url: str = LM_STUDIO_HUB
     url: str = "http://127.0.0.1:1234"
@@ -182,6 +191,12 @@ TABLE: dict[str, Setting] = {
         "The address that `serve` listens at, and the name that it is known by. Beyond this machine it needs a token.",
     ),
     "port": Setting(("WINDLASS_PORT",), _port, "The port that `serve` listens at; `0` is any free one."),
+    "allow_host": Setting(
+        ("WINDLASS_ALLOW_HOST",),
+        _names,
+        "More names that `serve` answers to, with spaces between them: of a reverse proxy before it, or "
+        "`host.docker.internal`. A request to another name is refused; an address of numbers never is.",
+    ),
     "url": Setting(("WINDLASS_URL",), _address, "The server that the command line talks to."),
     "api_token": Setting(
         ("LM_API_TOKEN",), str, "What the command line and the Python client send to a server that asks for a token."

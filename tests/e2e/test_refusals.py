@@ -193,6 +193,17 @@ def test_our_own_names_are_let_in(lasting: Lasting) -> None:
         assert server.ask("GET", "/api/v1/models", headers=headers).status == 200
 
 
+def test_names_that_it_was_told_are_let_in(home: Home) -> None:
+    """Of a reverse proxy before it, with pages of that name, over https; no other, and none that begins or ends so."""
+    with Server(home, "--allow-host", "Models.LAN", "--allow-host", "host.docker.internal") as server:
+        for host in ("models.lan", "models.lan:8443", "host.docker.internal:1234"):
+            headers = {"Host": host, "Origin": f"https://{host}"}
+            assert server.ask("GET", "/api/v1/models", headers=headers).status == 200
+        for host in ("lan", "a.models.lan", "models.lan.evil.example"):
+            assert server.ask("GET", "/api/v1/models", headers={"Host": host}).error["code"] == "host_not_allowed"
+    assert home.run("serve", "--allow-host", "http://models.lan").returncode == 2
+
+
 def test_a_read_only_state_is_told_in_words(home: Home) -> None:
     """A file in the state folder's place ends the command with words, not with a traceback, and is left alone."""
     home.root.joinpath("state").write_text("in the way")

@@ -94,7 +94,10 @@ class Guard:
         free = is_free(path)
         host = headers.get("host", "")
         if not self._is_ours(host) and not (free and "host" not in headers):  # who balances loads may say none
-            raise HostNotAllowed(f"This server is not {host!r}.", hint="Ask it by localhost or by its address.")
+            raise HostNotAllowed(
+                f"This server is not {host!r}.",
+                hint="Ask it by localhost or by its address, or let it answer to the name: serve --allow-host NAME",
+            )
         for origin in headers.getlist("origin"):
             if origin not in self._trust.origins and _netloc(origin) != host.lower():
                 raise OriginNotAllowed(f"Pages of {origin!r} may not use this server.")

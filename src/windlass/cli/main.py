@@ -51,6 +51,7 @@ def serve(
     max_jobs: Annotated[int | None, typer.Option(help="Jobs that transfer at once.")] = None,
     connections: Annotated[int | None, typer.Option(help="Most connections one file may use.")] = None,
     limit_rate: Annotated[str | None, typer.Option(help="Bytes per second over all jobs: 20M, 1.5G.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="One more name that it answers to: models.lan")] = None,
     cors: Annotated[list[str] | None, typer.Option(help="A page's origin that may use it: https://my.site")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let others in without a token.")] = False,
     log_format: Annotated[str | None, typer.Option(help="What it does, on stderr: text or json.")] = None,
@@ -62,6 +63,7 @@ def serve(
     from windlass.cli.serve import serve as run
 
     flags = {"host": host, "port": port, "models_dir": models_dir, "log_format": log_format}
+    flags["allow_host"] = " ".join(allow_host) if allow_host else None
     told = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
     run(told, cors or (), insecure=insecure)
 

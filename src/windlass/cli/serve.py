@@ -41,7 +41,7 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
                 hint="Make one: windlass token create. Or let everybody in: windlass serve --insecure",
             )
         service.runner.start()  # before anybody can ask: what is wrong with the state is said here
-        app = create_app(service, hosts=(settings.host,), origins=origins, closed=closed)
+        app = create_app(service, hosts=(settings.host, *settings.allow_host), origins=origins, closed=closed)
         listening = Listening(app, settings.host, settings.port, grace=1)
         service.presence.serve(listening.url)
         service.webhooks.start()
