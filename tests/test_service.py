@@ -313,6 +313,17 @@ def test_wrong_files_of_the_right_size_are_not_already_downloaded(service: Servi
     assert place.read_bytes() == Q4
 
 
+def test_a_plan_counts_what_looks_right_as_here(service: Service, settings: Settings) -> None:
+    """A file of the right name and size, which a download would hash: nothing would be fetched if it is that file."""
+    name = "Qwen3-8B-Q4_K_M.gguf"
+    place = settings.models_dir / REPO / name
+    place.parent.mkdir(parents=True)
+    place.write_bytes(FILES[name])
+    plan = service.plan(REPO, "Q4_K_M")
+    assert [state for file, state in plan.states.items() if file.path == name] == ["unverified"]
+    assert plan.to_fetch == sum(file.size for file in plan.manifest.files if file.path != name)
+
+
 def test_much_that_is_unverified_is_hashed_by_a_job(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """No client waits a minute for its answer: beyond a bound the answer is a job, which then fetches nothing."""
     monkeypatch.setattr("windlass.admission.HASH_AT_ONCE", len(Q4) - 1)

@@ -45,8 +45,9 @@ class Plan:
 
     @property
     def to_fetch(self) -> int:
-        """Bytes that a download would bring over the network."""
-        fetched = (file for file in self.manifest.files if file not in self.elsewhere)
+        """Bytes that a download would bring over the network, if what looks like a file is that file."""
+        here = {file for file in self.manifest.files if self.states[file] is State.UNVERIFIED}
+        fetched = (file for file in self.manifest.files if file not in self.elsewhere and file not in here)
         return sum(file.size - self.kept[file.shelf_path] for file in fetched)
 
 

@@ -53,6 +53,11 @@ class Presence:
         self._files.append(held)
         _write(held, {"pid": os.getpid(), "address": address})
 
+    def be_the_only_server(self) -> None:
+        """Raises StateInUse where another one is the server of this state."""
+        if other := server_of(self._folder.parent):
+            raise _in_use(other)
+
     def _lock_server(self) -> int | None:
         """The lock; None where somebody who only looked whether there is a server had it for that moment."""
         try:
@@ -61,10 +66,7 @@ class Presence:
             other = server_of(self._folder.parent)
         if other is None:
             return None
-        raise StateInUse(
-            f"A server runs on this state already: process {other.get('pid')}, at {other.get('address')}.",
-            hint="Use that one, end it, or set WINDLASS_HOME to another folder.",
-        )
+        raise _in_use(other)
 
     def close(self) -> None:
         """Be gone."""
@@ -78,6 +80,13 @@ class Presence:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _in_use(server: dict[str, Any]) -> StateInUse:
+    return StateInUse(
+        f"A server runs on this state already: process {server.get('pid')}, at {server.get('address')}.",
+        hint="Use that one, end it, or set WINDLASS_HOME to another folder.",
+    )
 
 
 def server_of(home: Path) -> dict[str, Any] | None:

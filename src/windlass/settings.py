@@ -74,17 +74,15 @@ def _catalog(text: str) -> str:
 
 
 def _natural(text: str | int) -> int:
-    number = int(text)
-    if number < 1:
+    if not str(text).isdecimal() or int(text) < 1:
         raise ValueError("a whole number from 1 up is wanted")
-    return number
+    return int(text)
 
 
 def _port(text: str | int) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
+    if not str(text).isdecimal() or int(text) > 65535:
         raise ValueError("a port is a number from 0 to 65535")
-    return port
+    return int(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -22,6 +22,11 @@ def count(number: int) -> str:
     return size(number).replace(" ", "").removesuffix("B")
 
 
+def files(number: int) -> str:
+    """`1 file`, `3 files`."""
+    return "1 file" if number == 1 else f"{number} files"
+
+
 def speed(per_second: float) -> str:
     """Bytes per second."""
     return f"{size(per_second)}/s"

@@ -212,3 +212,17 @@ def test_verify_and_rm_without_a_server(acme: Hub, home: Home, long: str) -> Non
     assert home.run("rm", "long", "-y").returncode == 3
     assert home.run("verify").returncode == 2
     assert home.run("verify", "--all").returncode == 0
+
+
+def test_what_another_program_has_put_there_is_no_failure(home: Home) -> None:
+    """Nobody knows what it should be: that is said, and `verify --all` may still be a check of the rest."""
+    stranger = home.models / "lmstudio" / "Stranger-GGUF" / "Stranger-Q4_K_M.gguf"
+    stranger.parent.mkdir(parents=True)
+    stranger.write_bytes(gguf(MIB, 77))
+    for more in ([], ["--repair"]):
+        passed = home.run("verify", "--all", *more)
+        assert (passed.returncode, passed.stdout) == (0, "")
+        assert "Stranger-Q4_K_M.gguf: unknown, for another program has put it there" in passed.stderr
+    assert home.run("verify", "stranger").returncode == 1
+    assert home.run("update", "no-such-model").returncode == 3
+    assert stranger.read_bytes() == gguf(MIB, 77)

@@ -1,6 +1,7 @@
 """Puts the REST face together."""
 
 from collections.abc import Collection
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
@@ -17,6 +18,19 @@ from windlass.service import Service
 _ROUTERS = (lmstudio.router, own.router, models.router, stream.router, metrics.router, reference.router, page.router)
 
 
+class App(FastAPI):
+    """FastAPI's, whose description tells of no answer that is never given."""
+
+    def openapi(self) -> dict[str, Any]:
+        """As FastAPI makes it, without the 422 that it adds to each call with a parameter: ours are read by us."""
+        description = super().openapi()
+        for operation in (one for path in description["paths"].values() for one in path.values()):
+            operation["responses"].pop("422", None)
+        for shape in ("HTTPValidationError", "ValidationError"):
+            description["components"]["schemas"].pop(shape, None)
+        return description
+
+
 def create_app(
     service: Service, hosts: Collection[str] = (), origins: Collection[str] = (), *, closed: bool = False
 ) -> FastAPI:
@@ -28,7 +42,7 @@ def create_app(
         origins: pages of other sites that may use it (CORS).
         closed: whether nobody is let in without a token, also where none was made.
     """
-    app = FastAPI(
+    app = App(
         title="Windlass",
         version=__version__,
         redirect_slashes=False,

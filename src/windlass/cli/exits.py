@@ -21,6 +21,11 @@ _BY_CODE = {
 }
 
 
+def shared(failures: set[int]) -> int:
+    """The exit code for several things done: that of all that failed, where it is one."""
+    return min(failures, default=DONE) if len(failures) < 2 else FAILED
+
+
 def exit_code(error: WindlassError) -> int:
     """The exit code for an error, a server's own among them."""
     code = error.remote_code if isinstance(error, ServerFailure) and error.remote_code else error.code

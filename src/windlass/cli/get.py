@@ -98,8 +98,7 @@ def _announce(console: Console, job: Job) -> None:
     model = job["items"][-1]
     quantization = model.get("quantization", {}).get("name", "")
     kind = " ".join(text for text in (quantization, model["format"].upper()) if text)
-    count = f"{len(job['files'])} files" if len(job["files"]) > 1 else "1 file"
-    facts = [f"{words.size(job['total_size_bytes'])} in {count}"]
+    facts = [f"{words.size(job['total_size_bytes'])} in {words.files(len(job['files']))}"]
     if 100 * job["downloaded_bytes"] > job["total_size_bytes"]:  # less is the model.yaml of a catalog model
         facts.append(f"{words.size(job['downloaded_bytes'])} of it is here")
     facts += [_RUNS[job["fits_memory"]]] if job.get("fits_memory") in _RUNS else []

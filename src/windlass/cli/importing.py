@@ -51,7 +51,7 @@ def bring_in(
             print_done([(one, None) for one in imports], as_json)
             return exits.DONE
         if not yes and imports:
-            confirm(f"{way.capitalize()} {len(imports)} files below {place.folder.path}?")
+            confirm(f"{way.capitalize()} {words.files(len(imports))} below {place.folder.path}?")
         place.folder.make()
         done = list(_bring(service.importing(place), console, imports, way))
     print_done(done, as_json)

@@ -34,6 +34,7 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
     """
     keep_a_log(settings.log_format)
     with Service(settings) as service:
+        service.presence.be_the_only_server()  # before the port is tried, which the other one has
         closed = not (insecure or _is_loopback(settings.host))
         if closed and not service.tokens.all():
             raise InvalidRequest(

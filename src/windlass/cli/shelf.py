@@ -77,7 +77,7 @@ def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as
     with Service(settings()) as service:
         found = service.find_part(model, quantization)
         if not yes:
-            count = f"{len(found.files)} files" if len(found.files) > 1 else "1 file"
+            count = words.files(len(found.files))
             question = f"Delete {found.key}, {words.size(found.size_bytes)} in {count} below {found.path.parent}?"
             confirm(question)
         removed = removal_body(found, service.keeping.remove(found))

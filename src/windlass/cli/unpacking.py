@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from windlass import words
 from windlass.cli import collector, exits
 from windlass.cli.importing import print_done, show
 from windlass.cli.options import confirm
@@ -47,7 +48,7 @@ def unpack(
             print_done([(one, None) for one in imports], as_json)
             return exits.DONE
         if not yes:
-            confirm(f"{way.capitalize()} {len(sources)} files below {place.folder.path}?")
+            confirm(f"{way.capitalize()} {words.files(len(sources))} below {place.folder.path}?")
         place.folder.make()
         done, failed = _bring(unpacking, console, (export, sources), way)
     print_done([(one, done.get(one.shelf_path)) for one in imports], as_json)

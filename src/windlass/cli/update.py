@@ -46,15 +46,13 @@ def list_outdated(settings: Settings, console: Console, *, as_json: bool) -> int
             elif told is not None:
                 rows.setdefault(model.key, {**v1_row(model), "update": update_body(told)})
     show_outdated(list(rows.values()), as_json=as_json)
-    if not failures:
-        return exits.DONE
-    return failures.pop() if len(failures) == 1 else exits.FAILED
+    return exits.shared(failures)
 
 
 def update(settings: Settings, console: Console, names: Sequence[str], *, as_json: bool) -> int:
     """Bring the models of these names up to date, or all where none is named, one after the other; the exit code.
 
-    What fails does not stop the others.
+    What fails does not stop the others, and gives the code where all that fails does so alike.
     """
     with backend(settings) as behind, _this_disk(behind, settings) as service:
         hands = _Hands(console, behind, service)
@@ -64,7 +62,7 @@ def update(settings: Settings, console: Console, names: Sequence[str], *, as_jso
         sys.stdout.write(json.dumps(rows) + "\n")
     else:
         sys.stdout.write("".join(f"{row['key']}\n" for row in rows if row["status"] == "updated"))
-    return exits.FAILED if any(row["status"] == "failed" for row in rows) else exits.DONE
+    return exits.shared({exits.exit_code_of(row["error_code"]) for row in rows if row["status"] == "failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +186,12 @@ def _failed(hands: _Hands, row: Row, code: str | None, message: str, hint: str |
 
 
 def _say_failure(console: Console, key: str, message: str, hint: str | None) -> None:
-    console.print(f"{key}: {message} {hint or ''}".rstrip(), style="red", markup=False, soft_wrap=True)
+    console.print(f"error: {key}: {message} {hint or ''}".rstrip(), style="red", markup=False, soft_wrap=True)
 
 
 def _say_update(console: Console, found: Update) -> None:
     files = len(found.changed) + len(found.came)
-    what = f"{files} file{'' if files == 1 else 's'}, {words.size(found.bytes_to_fetch)}"
+    what = f"{words.files(files)}, {words.size(found.bytes_to_fetch)}"
     if not files:
         what = "files that are no part of it any more" if found.went else "the catalog's text"
     commits = f" ({found.commit[:7]} → {found.newest_commit[:7]})" if found.commit != found.newest_commit else ""

@@ -12,6 +12,7 @@ from windlass.cli import collector, exits
 from windlass.cli.local import Local
 from windlass.cli.watch import follow
 from windlass.keeping import Checkup, checkup_body
+from windlass.library.checking import Verdict
 from windlass.settings import Settings
 
 _STEP = 1_000_000_000  # bytes between signs of life, where there is no terminal to show them on
@@ -22,23 +23,36 @@ def verify(
 ) -> int:
     """Check the model of that name and quantization, or all; the exit code.
 
+    Of a file that another program has put there nobody knows what it should be: that is said, and is a failure of a
+    model that was named, but not of all.
+
     By this process, also where a server runs: it is this disk that is looked at, and here one can see how far it is.
     """
     collector.carry_on()
-    bodies = []
+    bodies, failed = [], False
     with Local(settings) as local:
         for checkup in _checked(local, console, which):
             body = checkup_body(checkup)
             _say(console, checkup)
-            if repair and not checkup.whole:
+            passed_over = which[0] is None and _is_unknown(checkup)
+            if repair and not (checkup.whole or passed_over):
                 body["job"] = follow(console, _asking(local, checkup), wait=local.rest)
             bodies.append(body)
+            failed |= not (_is_good(body) or passed_over)
     if as_json:
         sys.stdout.write(json.dumps(bodies) + "\n")
-    good = [body["key"] for body in bodies if body["whole"] or body.get("job", {}).get("status") == "completed"]
-    if not as_json:
-        sys.stdout.write("".join(f"{key}\n" for key in good))
-    return exits.DONE if len(good) == len(bodies) else exits.FAILED
+    else:
+        sys.stdout.write("".join(f"{body['key']}\n" for body in bodies if _is_good(body)))
+    return exits.FAILED if failed else exits.DONE
+
+
+def _is_good(body: dict[str, Any]) -> bool:
+    return bool(body["whole"] or body.get("job", {}).get("status") == "completed")
+
+
+def _is_unknown(checkup: Checkup) -> bool:
+    """Whether nothing is wrong with it that anybody knows of."""
+    return all(file.verdict in {Verdict.WHOLE, Verdict.UNKNOWN} for file in checkup.files)
 
 
 def _checked(local: Local, console: Console, which: tuple[str | None, str | None]) -> Iterator[Checkup]:
@@ -58,7 +72,9 @@ def _asking(local: Local, checkup: Checkup) -> Any:
 def _say(console: Console, checkup: Checkup) -> None:
     for file in checkup.files:
         where = f", chunks {', '.join(map(str, file.damage))}" if file.damage else ""
-        if file.verdict != "whole":
+        if file.verdict is Verdict.UNKNOWN:
+            console.print(f"{file.path}: unknown, for another program has put it there", markup=False, soft_wrap=True)
+        elif file.verdict is not Verdict.WHOLE:
             console.print(f"{file.path}: {file.verdict}{where}", markup=False, soft_wrap=True)
 
 

@@ -304,9 +304,22 @@ def _translated(error: Exception, url: str) -> Exception:
 
 
 def _unreachable(url: str, what: str) -> HubUnreachable:
+    proxy = _proxy_for(url)
+    if proxy:
+        hint = "Look at the proxy, and at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, which name it."
+        return HubUnreachable(f"{urlsplit(url).netloc} {what}; asked through the proxy {proxy}.", hint=hint)
     return HubUnreachable(
         f"{urlsplit(url).netloc} {what}.", hint="Look at the network, and at HTTPS_PROXY if there is a proxy."
     )
+
+
+def _proxy_for(url: str) -> str | None:
+    """The proxy that the environment names, as `httpx2` takes it; for the words of an error."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts = urlsplit(url)
+    proxies = {} if proxy_bypass(parts.hostname or "") else getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
