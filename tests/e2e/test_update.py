@@ -340,7 +340,7 @@ def test_what_a_server_ended_alone_is_tidied_up_later(acme: Hub, home: Home, ser
 
 
 def test_one_failure_does_not_stop_the_others(acme: Hub, place: Place) -> None:
-    """A repository that is gone, and one whose new file is not what it should be: 1, and of what fails alike its own."""
+    """A repository that is gone, and one whose new file is not what it should be: 1; what fails alike has its own."""
     for name in ("acme/Big-GGUF", "acme/Eye-GGUF", "acme/rope-8b"):
         place.run("get", name)
     before = place.home.files()
