@@ -3,7 +3,7 @@
 # At the root of the repository and not among packaging/, for that is where `docker build .` and `docker compose up` look.
 # Any image with Python 3.11 or newer will do as BASE, if the same glibc wheels run there: not Alpine, for which pycurl
 # would have to be compiled.
-ARG BASE=docker.io/library/python:3.13-slim
+ARG BASE=python:3.13-slim
 
 FROM ${BASE} AS build
 # Such as [postgresql].

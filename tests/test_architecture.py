@@ -89,7 +89,7 @@ NARROW = {
     "limits": {"errors"},
     "tokens": {"errors"},
     "names": {"errors", "settings"},
-    "hub": {"errors", "manifest", "names", "quantization", "ratelimit"},
+    "hub": {"errors", "masking", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
     "library": {"errors", "findings", "manifest", "names", "quantization"},
     "jobs": {"errors", "manifest"},

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from windlass.errors import InvalidRequest
-from windlass.settings import Settings, load, parse_size
+from windlass.settings import TABLE, Settings, load, parse_size
 
 # setting → its variables, the most specific first; then four different values, as text, and the value each becomes.
 SOURCES: list[tuple[str, tuple[str, ...], tuple[str, ...], tuple[Any, ...]]] = [
@@ -358,3 +358,8 @@ def test_sizes_are_exact(count: int, unit: str, binary: str) -> None:
 def test_fractions_are_exact(whole: int, thousandths: int) -> None:
     """Three digits behind the point of a kilobyte are bytes."""
     assert parse_size(f"{whole}.{thousandths:03}k") == whole * 1000 + thousandths
+
+
+def test_what_is_told_of_a_default_is_the_default() -> None:
+    """In words where a number would be hard to read."""
+    assert parse_size(TABLE["min_free"].unset.strip("`")) == DEFAULTS["min_free"]

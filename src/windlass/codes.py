@@ -120,8 +120,8 @@ ENTRIES: Mapping[type[e.WindlassError], Entry] = {
         "The request is addressed (`Host`) to a name that is not this server's. Web pages could otherwise reach it "
         "under a name of their own.",
         _NOTHING,
-        "Ask the server as `localhost`, by its IP address, or by the name that `WINDLASS_HOST` gives it. A proxy in "
-        "front of it has to send one of these as `Host`.",
+        "Ask the server as `localhost` or by its IP address, or tell it the name: `windlass serve --allow-host NAME`, "
+        "which is for a proxy in front of it, too.",
     ),
     e.OriginNotAllowed: Entry(
         _ANSWER,

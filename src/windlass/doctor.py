@@ -1,7 +1,7 @@
 """What a download needs, looked at piece by piece, with advice where something is wrong.
 
-Each look is a function that answers checks and lets no error out. Nothing is written: who has a sick machine wants to
-know, not to have it changed.
+Each look is a function that answers what it saw and lets no error out. Nothing is written: who has a sick machine wants
+to know, not to have it changed.
 """
 
 import os
@@ -20,7 +20,7 @@ from windlass import __version__
 from windlass.errors import WindlassError
 from windlass.fit import Memory
 from windlass.folder import Condition
-from windlass.masking import mask
+from windlass.masking import without_password
 from windlass.places import Place, Places
 from windlass.presence import server_of
 from windlass.settings import Settings
@@ -37,8 +37,8 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One look: what at, how it is, what was seen, and what to do if it is not good."""
+class Look:
+    """What was looked at, how it is, what was seen, and what to do if it is not good."""
 
     about: str
     state: State
@@ -55,7 +55,8 @@ class Examined:
         places: the models folders.
         token: answers the hub's token, or None.
         network: makes what bytes of models come through, on the running loop.
-        database: opens the jobs as they are; None where there are none yet.
+        database: answers whether the jobs are of this program's schema, and raises where they cannot be read; None
+            where there are none yet.
         memory: answers what models could run in.
     """
 
@@ -63,12 +64,12 @@ class Examined:
     places: Places
     token: Callable[[], str | None]
     network: Callable[[], Any]
-    database: Callable[[], object] | None
+    database: Callable[[], bool] | None
     memory: Callable[[], Memory]
 
 
-def examine(examined: Examined) -> Iterator[Check]:
-    """All checks, those that take a moment last."""
+def examine(examined: Examined) -> Iterator[Look]:
+    """All looks, those that take a moment last."""
     yield versions()
     yield server(examined.settings)
     yield database(examined)
@@ -79,74 +80,73 @@ def examine(examined: Examined) -> Iterator[Check]:
     yield catalog(examined.settings)
 
 
-def versions() -> Check:
+def versions() -> Look:
     """Of what counts for a download."""
     from windlass.transfer.probe import library
 
     python = ".".join(str(part) for part in sys.version_info[:3])
     said = f"Windlass {__version__}, Python {python}, {library()}, SQLite {sqlite3.sqlite_version}, {platform()}"
-    return Check("versions", "good", said)
+    return Look("versions", "good", said)
 
 
-def server(settings: Settings) -> Check:
+def server(settings: Settings) -> Look:
     """Whether one runs on this state."""
     found = server_of(settings.home)
     if found is None:
-        return Check("server", "note", f"None runs on {settings.home}; commands do their work themselves.")
-    return Check("server", "good", f"Runs at {found.get('address')}, process {found.get('pid')}.")
+        return Look("server", "note", f"None runs on {settings.home}; commands do their work themselves.")
+    return Look("server", "good", f"Runs at {found.get('address')}, process {found.get('pid')}.")
 
 
-def database(examined: Examined) -> Check:
+def database(examined: Examined) -> Look:
     """Whether the jobs can be read."""
     if examined.database is None:
-        return Check("jobs", "good", "No jobs yet.")
+        return Look("jobs", "good", "No jobs yet.")
     try:
-        examined.database()
+        current = examined.database()
     except WindlassError as error:
         return _bad("jobs", error)
-    return Check("jobs", "good", "The database can be read.")
+    older = "An older Windlass has written the database; the next command that needs the jobs brings it up to date."
+    return Look("jobs", "good", "The database can be read.") if current else Look("jobs", "note", older)
 
 
-def folder(place: Place) -> Check:
+def folder(place: Place) -> Look:
     """Whether models can go there, and how much."""
     kept, path, condition = place.folder, place.folder.path, place.folder.condition()
     if condition is Condition.OFFLINE:
-        return Check(
-            "disk", "bad", f"{path} is not there.", "Is its disk plugged in and mounted? Else make the folder."
-        )
+        return Look("disk", "bad", f"{path} is not there.", "Is its disk plugged in and mounted? Else make the folder.")
     if condition is Condition.READ_ONLY:
-        return Check(
+        return Look(
             "disk", "bad", f"{path} cannot be written to.", "Look at its owner, and at how its disk is mounted."
         )
     usable = kept.usable(0)
     said = f"{path}: {size(kept.free())} free, of which {size(kept.min_free)} is left alone."
     if usable < _LITTLE:
-        return Check("disk", "warning", said, "Make room: windlass rm; or add a folder: WINDLASS_MORE_MODELS_DIRS.")
-    return Check("disk", "good", said)
+        return Look("disk", "warning", said, "Make room: windlass rm; or add a folder: WINDLASS_MORE_MODELS_DIRS.")
+    return Look("disk", "good", said)
 
 
-def memory(found: Memory) -> Check:
+def memory(found: Memory) -> Look:
     """What models could run in; by this the default quantization is chosen."""
     if found.ram is None:
-        return Check("memory", "note", "This system does not tell how much there is.")
+        return Look("memory", "note", "This system does not tell how much there is.")
     card = f", graphics cards {size(found.gpu)}" if found.gpu else ", shared with the graphics" if found.shared else ""
-    return Check("memory", "note", f"{size(found.ram)}{card}")
+    return Look("memory", "note", f"{size(found.ram)}{card}")
 
 
-def way_out(settings: Settings) -> Iterator[Check]:
+def way_out(settings: Settings) -> Iterator[Look]:
     """Proxies and certificates, as the environment names them."""
     for name in _PROXIES:
         if told := os.environ.get(name) or os.environ.get(name.lower()):
-            yield Check("proxy", "note", f"{name} is {mask(told)}")
+            yield Look("proxy", "note", f"{name} is {without_password(told)}")
     if settings.ca_file:
         if Path(settings.ca_file).is_file():
-            yield Check("certificates", "note", f"SSL_CERT_FILE is {settings.ca_file}")
+            yield Look("certificates", "note", f"SSL_CERT_FILE is {settings.ca_file}")
         else:
             advice = "Have it name a file in PEM form, or unset it."
-            yield Check("certificates", "bad", f"SSL_CERT_FILE is {settings.ca_file}, which is no file.", advice)
+            yield Look("certificates", "bad", f"SSL_CERT_FILE is {settings.ca_file}, which is no file.", advice)
 
 
-def hub(examined: Examined) -> Iterator[Check]:
+def hub(examined: Examined) -> Iterator[Look]:
     """Whether it answers, to questions and with bytes, which go by different libraries; its clock; the token."""
     from windlass.hub.reach import hub_answers
     from windlass.transfer.probe import probe
@@ -159,36 +159,38 @@ def hub(examined: Examined) -> Iterator[Check]:
     except WindlassError as error:
         yield _bad("hub", error)
         return
-    yield Check("hub", "good", f"{endpoint} answers in {time.monotonic() - began:.2f} s.")
+    yield Look("hub", "good", f"{endpoint} answers in {time.monotonic() - began:.2f} s.")
     wrong, advice = probe(examined.network, f"{endpoint}/api/models?limit=1")
     if wrong:
-        yield Check("bytes", "bad", f"Questions are answered, but bytes of models cannot come: {wrong}.", advice)
+        yield Look(
+            "bytes", "bad", f"Questions are answered, but what brings the bytes cannot get there: {wrong}.", advice
+        )
     else:
-        yield Check("bytes", "good", "What brings the bytes of models reaches it, too.")
+        yield Look("bytes", "good", "The library that brings bytes reaches it, too. They may come from other hosts.")
     yield from _clock(answered.clock, datetime.now(UTC))
     yield _token(token, answered.signed_in, refused=answered.refused)
 
 
-def _clock(theirs: datetime | None, ours: datetime) -> Iterator[Check]:
+def _clock(theirs: datetime | None, ours: datetime) -> Iterator[Look]:
     if theirs is None:
         return
     off = (ours - theirs).total_seconds()
     if abs(off) > _OFF:
         said = f"This machine's clock is {abs(off) / 60:.0f} minutes {'ahead of' if off > 0 else 'behind'} the hub's."
-        yield Check("clock", "warning", said, "Set it: certificates and signed addresses are refused by their time.")
+        yield Look("clock", "warning", said, "Set it: certificates and signed addresses are refused by their time.")
 
 
-def _token(token: str | None, name: str | None, *, refused: bool) -> Check:
+def _token(token: str | None, name: str | None, *, refused: bool) -> Look:
     if token is None:
         said = "None, which is enough for models that are open to all."
-        return Check("access", "note", said, "For gated ones set HF_TOKEN, or sign in with `hf auth login`.")
+        return Look("access", "note", said, "For gated ones set HF_TOKEN, or sign in with `hf auth login`.")
     if refused:
         advice = "Make a new one at the hub, and set HF_TOKEN or sign in with `hf auth login`."
-        return Check("access", "bad", "The hub does not take the token.", advice)
-    return Check("access", "good", f"The hub knows the token as {name}'s." if name else "There is a token.")
+        return Look("access", "bad", "The hub does not take the token.", advice)
+    return Look("access", "good", f"The hub knows the token as {name}'s." if name else "There is a token.")
 
 
-def catalog(settings: Settings) -> Check:
+def catalog(settings: Settings) -> Look:
     """Whether it answers, or its folder is there."""
     from windlass.hub.reach import catalog_answers
 
@@ -196,21 +198,22 @@ def catalog(settings: Settings) -> Check:
     if "://" not in address:
         there = Path(address).is_dir()
         said = f"The folder {address} {'is there' if there else 'is not there'}."
-        return Check("catalog", "good" if there else "bad", said, "" if there else "Look at WINDLASS_CATALOG_URL.")
+        return Look("catalog", "good" if there else "bad", said, "" if there else "Look at WINDLASS_CATALOG_URL.")
     began = time.monotonic()
     try:
         with closing(_web()) as web:
             catalog_answers(web, address)
     except WindlassError as error:
         return _bad("catalog", error)
-    return Check("catalog", "good", f"{address} answers in {time.monotonic() - began:.2f} s.")
+    return Look("catalog", "good", f"{address} answers in {time.monotonic() - began:.2f} s.")
 
 
 def _web() -> "Web":
-    from windlass.hub.web import HASTE, Web
+    """With the patience of a download: who is slow is not wrong. Once, for who looks is waited for."""
+    from windlass.hub.web import Patience, Web
 
-    return Web(patience=HASTE)
+    return Web(patience=Patience(tries=1))
 
 
-def _bad(about: str, error: WindlassError) -> Check:
-    return Check(about, "bad", error.message, error.hint or "")
+def _bad(about: str, error: WindlassError) -> Look:
+    return Look(about, "bad", error.message, error.hint or "")

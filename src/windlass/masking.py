@@ -17,6 +17,14 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+def without_password(address: str) -> str:
+    """An address, of a proxy or a database, from its last @ on: before it stands what is nobody's business.
+
+    Also where it has a slash or an @ in its password, as no address may have them, or no scheme.
+    """
+    return re.sub(r"^(\w[\w+.-]*://)?.*@", r"\1…@", address, flags=re.DOTALL)
+
+
 def mask(text: str) -> str:
     """The text without secrets; what looks like none stays as it is, and masking twice changes nothing more."""
     for shape, instead in _SHAPES:

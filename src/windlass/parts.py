@@ -131,9 +131,10 @@ class Parts:
     def examined(self) -> "Examined":
         """What a doctor looks at."""
         from windlass.doctor import Examined
+        from windlass.jobs.glance import is_current
 
-        supplies, there = self.supplies, has_database(self.settings.database_url)
-        database = self._store_as_it_is if there else None
+        supplies, url = self.supplies, self.settings.database_url
+        database = partial(is_current, url) if has_database(url) else None
         return Examined(
             self.settings, self.places, supplies.token, supplies.network, database, lambda: self.sources.memory
         )

@@ -15,7 +15,7 @@ from windlass.fit import place_of
 from windlass.folder import Condition
 from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
-from windlass.jobs.states import CANCEL, PAUSE, State
+from windlass.jobs.states import CANCEL, OPEN, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.keys import find
 from windlass.library.stock import Oddity
@@ -217,6 +217,18 @@ class Service(Parts):
     ) -> list[JobView]:
         """Jobs as they stand, newest first; `before` is the number of one, to go on from there."""
         return [self._view(job) for job in self.store.jobs(states, limit=limit, before=before)]
+
+    def unfinished(self) -> list[Job]:
+        """The jobs that are not over, newest first, for who only looks: no database is made, mended or moved on by it.
+
+        None where it is not there yet, or of an older program. Raises StateFailure where it cannot be read.
+        """
+        from windlass.jobs.glance import is_current
+
+        url = self.settings.database_url
+        if not (has_database(url) and is_current(url)):
+            return []
+        return self._store_as_it_is().jobs(OPEN)
 
     def pause(self, job_id: str) -> JobView:
         """Stop a job where it is. Raises JobNotFound, IllegalMove."""

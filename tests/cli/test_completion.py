@@ -36,7 +36,7 @@ ASK = {
     """,
     "fish": """
         windlass completion fish | source
-        complete -C $argv[1] | string replace -r '\\t.*' ''
+        complete -C $argv[1] | string replace -r '\\t.*' ''; or true
     """,
 }
 
@@ -74,8 +74,7 @@ def brought_in(hub: Hub) -> str:
 
 
 @pytest.mark.parametrize("shell", ASK)
-@pytest.mark.usefixtures("machine")
-def test_a_shell_offers_verbs_models_and_jobs(shell: str, hub: Hub) -> None:
+def test_a_shell_offers_verbs_models_and_jobs(shell: str, machine: Path, hub: Hub) -> None:
     """The rest of a verb, the models that are here, the jobs that are not over; each is what can stand there."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
@@ -93,6 +92,33 @@ def test_a_shell_offers_verbs_models_and_jobs(shell: str, hub: Hub) -> None:
     assert offered("windlass attach ") == [job]
     # bash is told the part after its last parting sign alone, for that is what it replaces
     assert offered("windlass get unsloth/Qwen3-8B-GGUF@q4") == ["q4_K_M" if shell == "bash" else f"{REPO}@q4_K_M"]
+    # where a verb takes a file, and nothing of ours fits, the shell's own files are offered
+    (machine / "afile.gguf").touch()
+    file = f"{machine}/afile.gguf"
+    assert offered(f"windlass import {file[:-5]}") == {"bash": [], "zsh": ["files"], "fish": [file]}[shell]
+
+
+HOSTILE = ("a;touch PWNED", "b$(touch PWNED)", "c*", "d e", "e'\"f", "g\\h")
+
+
+def test_a_name_is_no_command(tmp_path: Path) -> None:
+    """What a folder is called bash puts on the line quoted: signs that mean something to a shell mean nothing there."""
+    (tmp_path / "windlass").write_text("#!/bin/sh\n" + "".join(f"cat <<'E'\n{name}\tx\nE\n" for name in HOSTILE))
+    (tmp_path / "windlass").chmod(0o755)
+    script = (
+        completion.script_for("bash")
+        + """
+        COMP_LINE='windlass path ' COMP_POINT=14
+        _windlass
+        for offer in "${COMPREPLY[@]}"; do eval "printf '%s\\0' $offer"; done
+    """
+    )
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ended = subprocess.run(
+        ["bash", "--norc", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.split("\0")[:-1] == [*HOSTILE]
+    assert not (tmp_path / "PWNED").exists()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +129,9 @@ def test_to_press_tab_writes_nothing(offers: Callable[[str], completion.Offers],
     assert offers("") == []
     assert [*machine.iterdir()] == []
     (machine / "home").mkdir()
+    (machine / "home" / "windlass.db").write_bytes(b"torn " * 2000)
+    assert offers("") == []
+    assert [path.name for path in (machine / "home").iterdir()] == ["windlass.db"]
     (machine / "home" / "config.toml").write_text("no = toml = at all")
     assert offers("") == []
 

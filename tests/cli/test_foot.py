@@ -47,17 +47,6 @@ def test_it_goes_back_over_what_the_terminal_has_made_of_its_lines(width: int, r
     assert screen.last() == f"\x1b[{rows}A\r\x1b[Jc\n"
 
 
-def test_cleared_it_leaves_nothing() -> None:
-    """And clearing nothing writes nothing."""
-    screen = Screen()
-    foot = Foot(console(screen, 80))
-    foot.show([Text("a"), Text("")])
-    screen.last()
-    foot.clear()
-    foot.clear()
-    assert screen.last() == "\x1b[2A\r\x1b[J"
-
-
 def test_it_is_never_higher_than_the_terminal() -> None:
     """What has scrolled away cannot be taken back."""
     screen = Screen()

@@ -1,9 +1,11 @@
 """`windlass ps --watch`: the jobs for as long as somebody looks."""
 
+import io
 import json
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from windlass.cli.ps import EVERY, watch_jobs
 
@@ -50,3 +52,27 @@ def test_json_is_a_line_for_each_change(capsys: Capture) -> None:
     looks = [[job("a")], [job("a", 50)], [job("a", 50)], []]
     watched(*looks, as_json=True)
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [looks[0], looks[1], looks[3]]
+
+
+def test_a_terminal_shows_them_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One table that is drawn over the one before; when nothing is on its way, that."""
+    monkeypatch.delenv("CI", raising=False)
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=30, force_terminal=True, color_system=None)
+    looks = iter([[job("a", 10)], [job("a", 50), job("b")], []])
+
+    def wait(_: float) -> None:
+        frames.append(out.getvalue())
+        out.seek(0)
+        out.truncate()
+        if len(frames) == 3:
+            raise KeyboardInterrupt
+
+    frames: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        watch_jobs(lambda: next(looks), as_json=False, wait=wait, console=console)
+    first, second, third = frames
+    assert [line.split()[0] for line in first.splitlines()] == ["JOB", "a"]
+    assert second.startswith("\x1b[2A\r\x1b[J")
+    assert [line.split()[0] for line in second.rpartition("\x1b[J")[2].splitlines()] == ["JOB", "a", "b"]
+    assert third == "\x1b[3A\r\x1b[JNothing is on its way.\n"

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from windlass.cli.tables import fitted, jobs_table
+from windlass.cli.tables import fitted, jobs_table, table
 
 
 def drawn(model: str, width: int, status: str = "downloading") -> list[str]:
@@ -52,3 +52,15 @@ def test_a_model_that_fits_is_not_cut() -> None:
     """Only what has no room is."""
     assert "qwen/qwen3-8b@Q4_K_M" in drawn("qwen/qwen3-8b", 60)[1]
     assert "…" in drawn("qwen/" + "x" * 60, 60)[1]
+
+
+def test_what_a_short_text_leaves_is_for_the_long_one() -> None:
+    """Two texts in one table: none is cut while there is room, and the shorter one last."""
+    console = Console(file=io.StringIO(), width=60, force_terminal=False, emoji=False, highlight=False)
+    filled = table("NO MODEL", "WHY")
+    filled.add_row("a/b.gguf", "x" * 100)
+    with console.capture() as captured:
+        console.print(fitted(filled, 60))
+    row = captured.get().splitlines()[1]
+    assert row.startswith("a/b.gguf  " + "x" * 45)
+    assert len(row) <= 60

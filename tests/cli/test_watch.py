@@ -5,8 +5,10 @@ import re
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
+from windlass.cli.bars import Rates
 from windlass.cli.watch import POLL, follow
 
 Job = dict[str, Any]
@@ -102,10 +104,9 @@ def test_where_nothing_can_be_drawn_anew_lines_are_printed(
     assert shown(job()) == ["unsloth/Qwen3-8B-GGUF: 1.14 GB of 2.28 GB  107 MB/s  11s left"]
 
 
-def test_each_file_has_its_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As seen over the last seconds; the server tells that of the whole job alone."""
+def test_each_file_has_its_own_speed() -> None:
+    """As seen over the last seconds."""
     now = [0.0]
-    monkeypatch.setattr("windlass.cli.watch.time.monotonic", lambda: now[0])
     sizes = [(0, 0), (10, 30), (20, 60), (40, 90), (60, 120)]
     states = [job(files=[file(1, a * 10**6, 10**9), file(2, b * 10**6, 10**9)]) for a, b in sizes]
 
@@ -115,10 +116,28 @@ def test_each_file_has_its_own_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     console = Console(file=out, width=120, height=30, force_terminal=True, color_system=None)
     looks = iter(states)
-    follow(console, lambda: next(looks), until=lambda state: state is states[-1], wait=wait)
+    follow(console, lambda: next(looks), until=lambda state: state is states[-1], wait=wait, clock=lambda: now[0])
     *_, one, two = out.getvalue().splitlines()
     assert "16.7 MB/s  56s left" in one  # from 10 to 60 MB in three seconds
     assert "30.0 MB/s  29s left" in two
+
+
+def test_a_speed_is_of_the_last_seconds_also_after_a_gap() -> None:
+    """A machine that has slept, or a file that was not shown for a while: what was before says nothing."""
+    now = [0.0]
+    rates = Rates(lambda: now[0])
+    told = []
+    for at, done in ((0.0, 0), (1.0, 100), (600.0, 100), (601.0, 200)):
+        now[0] = at
+        told.append(rates.of("a", done))
+    assert told == [0.0, 100.0, 0.0, 100.0]
+
+
+def test_wide_signs_count_twice() -> None:
+    """A name in Chinese takes two columns a sign: the line keeps its width, and the time left stays on it."""
+    [*_, line] = shown(job(model="千问/" + "千问大模型" * 12 + "-GGUF"), width=80)
+    assert cell_len(line) <= 80
+    assert line.endswith("11s left")
 
 
 def test_a_file_says_what_holds_it_up() -> None:
@@ -189,27 +208,25 @@ def test_it_follows_to_the_end() -> None:
 
 
 @pytest.mark.parametrize(("takes", "longest"), [(0.0, POLL), (0.001, POLL), (0.03, 0.6), (1.0, 2.0)])
-def test_asking_takes_little_of_the_time(monkeypatch: pytest.MonkeyPatch, takes: float, longest: float) -> None:
+def test_asking_takes_little_of_the_time(takes: float, longest: float) -> None:
     """Often at first, for a small model is soon here; less often where an answer is dear; never less than that."""
     now, waits = [0.0], list[float]()
-    monkeypatch.setattr("windlass.cli.watch.time.monotonic", lambda: now[0])
     states = iter([job()] * 30 + [DONE])
 
     def ask() -> Job:
         now[0] += takes
         return next(states)
 
-    follow(Console(file=io.StringIO()), ask, wait=waits.append)
+    follow(Console(file=io.StringIO()), ask, wait=waits.append, clock=lambda: now[0])
     assert len(waits) == 30
     assert waits == sorted(waits)
     assert waits[-1] == pytest.approx(longest)
     assert waits[0] == pytest.approx(max(0.03, takes * 20)) or takes == 1.0
 
 
-def test_elsewhere_than_on_a_terminal_lines_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_than_on_a_terminal_lines_are_few() -> None:
     """One when something has changed, or a while has passed; no control characters, nothing cut off."""
     now = [0.0]
-    monkeypatch.setattr("windlass.cli.watch.time.monotonic", lambda: now[0])
     states = [job(phase="queued"), *[job(downloaded_bytes=n * 10**6) for n in range(100)], DONE]
 
     def lines_of(tick: float) -> list[str]:
@@ -221,7 +238,7 @@ def test_elsewhere_than_on_a_terminal_lines_are_few(monkeypatch: pytest.MonkeyPa
             now[0] += tick
             return next(queue)
 
-        follow(Console(file=out, width=30), ask, wait=at_once)
+        follow(Console(file=out, width=30), ask, wait=at_once, clock=lambda: now[0])
         assert "\x1b" not in out.getvalue()
         return out.getvalue().splitlines()
 

@@ -55,7 +55,7 @@ job() {
 # Whoever reads on would find that what a block began has come: other jobs than that one are over.
 settle() {
     [ -e "$WORK/pids" ] || return 0
-    while "$CURL" -s "$SERVER/api/windlass/v1/jobs?status=downloading" | grep -o '"model":"[^"]*"' | grep -qv slow; do :; done
+    while "$CURL" -s "$SERVER/api/windlass/v1/jobs?status=downloading" | grep -o '"model":"[^"]*"' | grep -qv slow; do sleep 0.1; done
 }
 
 run() { # number, kind of block

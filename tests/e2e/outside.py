@@ -38,6 +38,14 @@ class Answer:
         return detail
 
 
+def eventually(holds: Callable[[], object]) -> None:
+    """Look until it holds."""
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(POLL)
+
+
 @dataclass
 class Home:
     """A person's machine: folders of its own, the environment that a process of Windlass gets, and how it is called."""

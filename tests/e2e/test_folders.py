@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.conftest import MIB, gguf
-from e2e.outside import Home, Server, sha256
+from e2e.outside import Home, Server, eventually, sha256
 from e2e.test_models import ask, flip, models
 from standin import ALWAYS, Hub, faults
 
@@ -85,8 +85,9 @@ def test_the_folder_that_is_asked_for(acme: Hub, home: Home, second: Path, thing
         answer = server.ask("POST", "/api/v1/models/download", {**body, "to": str(home.models)})
         assert (answer.status, answer.error["param"]) == (400, "to")
         assert str(second) in answer.error["message"]
+        eventually(lambda: [*(second / ".windlass" / "partial").glob("*.part")])
         server.ask("POST", f"/api/windlass/v1/jobs/{job_id}/cancel")
-        assert not list((second / ".windlass" / "partial").glob("*"))  # nor need there be the folder
+        assert not list((second / ".windlass" / "partial").glob("*"))
     acme.behave()
     brought = home.run("get", thing, "--to", str(second), "-y")
     assert (brought.returncode, brought.stdout.strip()) == (0, str(second / "acme" / "Thing-GGUF" / NAME))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from e2e.conftest import MIB, YAML, gguf
-from e2e.outside import PATIENCE, POLL, Home, Server, sha256
+from e2e.outside import PATIENCE, Home, Server, eventually, sha256
 from standin import ALWAYS, Hub, faults
 
 SHARDS = [f"Big-Q4_K_M-0000{number}-of-00003.gguf" for number in (1, 2, 3)]
@@ -451,13 +451,6 @@ def held(hub: Hub, path: str | None = None) -> Iterator[Callable[[], None]]:
         yield gate.set
     finally:
         gate.set()
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(POLL)
 
 
 def test_the_catalog_yaml_of_the_tests_has_what_they_change() -> None:

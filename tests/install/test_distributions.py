@@ -8,8 +8,17 @@ from pathlib import Path
 import windlass
 from install.conftest import ROOT, Built
 
-SOURCE = ("src", "tests", "docs", "scripts", "benchmarks", "packaging")
-AT_THE_ROOT = {"Makefile", "pyproject.toml", "LICENSE", "Dockerfile", "compose.yaml", ".dockerignore", ".gitignore"}
+SOURCE = ("src", "tests", "docs", "scripts", "benchmarks", "packaging", "clients")
+AT_THE_ROOT = {
+    "Makefile",
+    "pyproject.toml",
+    "LICENSE",
+    "Dockerfile",
+    "compose.yaml",
+    "mkdocs.yml",
+    ".dockerignore",
+    ".gitignore",
+}
 
 
 def contents(wheel: Path) -> dict[str, bytes]:

@@ -51,7 +51,7 @@ class Backend(Protocol):
 @contextmanager
 def backend(settings: Settings) -> Iterator[Backend]:
     """The server at `WINDLASS_URL` if one answers, else the one on this state, else this process."""
-    server = _server(settings)
+    server = server_at(settings)
     if server is not None:
         from windlass.cli.remote import Remote
 
@@ -64,7 +64,8 @@ def backend(settings: Settings) -> Iterator[Backend]:
         yield local
 
 
-def _server(settings: Settings) -> str | None:
+def server_at(settings: Settings) -> str | None:
+    """The address of the server that does the work, where one does."""
     from windlass.presence import server_of
 
     own = server_of(settings.home)

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from windlass import words
@@ -21,7 +22,7 @@ Job = Mapping[str, Any]
 
 
 class Rates:
-    """How fast each file comes, as seen from here; the server tells the speed of the whole job alone."""
+    """How fast each file comes, as seen from here; the server tells the speed of a job and of each connection."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -31,6 +32,8 @@ class Rates:
         """Bytes per second, now that the file has come so far; 0 where nothing can be said yet."""
         now = self._clock()
         seen = self._seen.setdefault(path, deque())
+        if seen and now - seen[-1][0] > 2 * _SECONDS:  # it was not shown for a while, or the machine has slept
+            seen.clear()
         seen.append((now, done))
         while len(seen) > 2 and now - seen[1][0] >= _SECONDS:
             seen.popleft()
@@ -98,7 +101,10 @@ def _bar(share: float, columns: int) -> list[tuple[str, str]]:
 
 def _short(text: str, width: int) -> str:
     """Cut inside: the end of a file name tells most (`-00001-of-00003.gguf`), its beginning the rest."""
-    if len(text) <= width:
-        return text.ljust(width)
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
     tail = min(width - 4, max(20, width * 2 // 3))
-    return f"{text[: width - 1 - tail]}…{text[-tail:]}"
+    begin, end = set_cell_size(text, width - 1 - tail), text
+    while cell_len(end) > tail:
+        end = end[1:]
+    return set_cell_size(f"{begin}…{end}", width)

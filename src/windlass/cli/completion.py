@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from windlass.errors import InvalidRequest, WindlassError
 from windlass.settings import load
@@ -73,26 +72,32 @@ def _beginning(incomplete: str, offers: Callable[[], Iterator[tuple[str, str]]])
 
 
 def _jobs() -> Iterator[tuple[str, str]]:
-    for job in _unfinished():
-        yield job["job_id"], f"{job['items'][-1]['id']}, {job['status']}"
+    for job_id, model, _, status in _unfinished():
+        yield job_id, f"{model}, {status}"
 
 
 def _wanted() -> Iterator[tuple[str, str]]:
-    for job in _unfinished():
-        model = job["items"][-1]
-        quantization = model.get("quantization", {}).get("name")
-        yield f"{model['id']}@{quantization}" if quantization else model["id"], job["status"]
+    for _, model, quantization, status in _unfinished():
+        yield f"{model}@{quantization}" if quantization else model, status
 
 
-def _unfinished() -> Iterator[Any]:
-    from windlass.cli.backend import backend
-    from windlass.jobs.database import has_database
+def _unfinished() -> Iterator[tuple[str, str, str | None, str]]:
+    """Id, model, quantization and status of jobs: the server's, else those on this state, which are only read."""
+    from windlass.cli.backend import server_at
+    from windlass.client.client import Client
+    from windlass.service import Service
 
     told = load()
-    with backend(told) as behind:
-        if behind.elsewhere or has_database(told.database_url):  # to press Tab makes no database
-            for status in ("downloading", "paused", "failed"):
-                yield from behind.jobs()[status]
+    if url := server_at(told):
+        with Client(url, told.api_token) as client:
+            lists = client.jobs()
+        for job in (one for status in ("downloading", "paused", "failed") for one in lists[status]):
+            model = job["items"][-1]
+            yield job["job_id"], model["id"], model.get("quantization", {}).get("name"), job["status"]
+        return
+    with Service(told) as service:
+        for found in service.unfinished():
+            yield found.id, found.manifest.id, found.manifest.quantization, found.status
 
 
 def _models() -> Iterator[tuple[str, str]]:
@@ -111,7 +116,7 @@ def _tokens() -> Iterator[tuple[str, str]]:
         yield token.name, " ".join(token.scopes)
 
 
-def answer() -> None:
+def know_the_form() -> None:
     """Let Typer's parser know the form that the scripts ask in."""
     from typer.completion import completion_init  # type: ignore[attr-defined] # Typer's own apps find it there too
 

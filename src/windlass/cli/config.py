@@ -1,12 +1,11 @@
 """`windlass config`: the settings in force."""
 
 import json
-import re
 import sys
 from dataclasses import fields
 from typing import Any
 
-from windlass.masking import mask
+from windlass.masking import mask, without_password
 from windlass.settings import Settings
 
 _SECRET = {"hf_token", "api_token", "webhooks", "webhook_secret"}
@@ -37,5 +36,4 @@ def _shown(settings: Settings, name: str) -> Any:
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or None
     text = value if isinstance(value, int | None) else mask(str(value))
-    # An address with a slash or an @ in its password, as no address may have them, is shown from its last @ on.
-    return re.sub(r"//.*@", "//…@", text) if name == "database_url" and isinstance(text, str) else text
+    return without_password(text) if name == "database_url" and isinstance(text, str) else text

@@ -258,7 +258,7 @@ def main() -> None:
 def _run() -> int:
     speak_plainly()
     if completion.is_asked():
-        completion.answer()
+        completion.know_the_form()
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.text import Text
@@ -25,14 +25,17 @@ def jobs_of(behind: Backend, *, everything: bool) -> list[Mapping[str, Any]]:
     return [job for status, jobs in behind.jobs().items() for job in jobs if everything or status != "completed"]
 
 
-def watch_jobs(ask: Callable[[], Jobs], *, as_json: bool, wait: Wait = time.sleep) -> None:
+def watch_jobs(
+    ask: Callable[[], Jobs], *, as_json: bool, wait: Wait = time.sleep, console: Console | None = None
+) -> NoReturn:
     """Show what `ask` answers, again and again: until Ctrl-C, or until whoever reads has gone.
 
     A terminal shows it in place; elsewhere there is a table whenever a job has come, gone or got on to something else;
     as JSON, the whole list on one line each time that anything is new.
     """
     collector.carry_on()
-    show = _as_json() if as_json else _in_place(output()) if is_live(output()) else _as_tables()
+    console = console or output()
+    show = _as_json() if as_json else _in_place(console) if is_live(console) else _as_tables()
     try:
         while True:
             show(ask())

@@ -2,8 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -22,35 +21,38 @@ Until = Callable[[Job], bool]
 Wait = Callable[[float], object]
 
 
-def follow(console: Console, ask: Callable[[], Job], until: Until = lambda _: False, wait: Wait = time.sleep) -> Job:
+def follow(
+    console: Console,
+    ask: Callable[[], Job],
+    until: Until = lambda _: False,
+    wait: Wait = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> Job:
     """Show the job that `ask` answers until it is not `downloading` any more, or `until` says so; its last state.
 
     `wait` lets as many seconds pass, or fewer where it knows sooner that something has happened.
     """
     collector.carry_on()
-    pause = _FIRST_POLL
-    with _display(console) as show:
-        while True:
-            began = time.monotonic()
-            job = ask()
-            show(job)
-            if job["status"] != "downloading" or until(job):
-                return job
-            pause = min(POLL, pause * 1.5)  # a small model is soon here; a large one need not be asked for so often
-            wait(min(_LONGEST, max(pause, (time.monotonic() - began) / _SHARE)))
+    pause, show = _FIRST_POLL, _display(console, clock)
+    while True:
+        began = clock()
+        job = ask()
+        show(job)
+        if job["status"] != "downloading" or until(job):
+            return job
+        pause = min(POLL, pause * 1.5)  # a small model is soon here; a large one need not be asked for so often
+        wait(min(_LONGEST, max(pause, (clock() - began) / _SHARE)))
 
 
-@contextmanager
-def _display(console: Console) -> Iterator[Callable[[Job], None]]:
-    """What shows a job. Whatever happens within, what is printed next begins on a line of its own."""
+def _display(console: Console, clock: Callable[[], float]) -> Callable[[Job], None]:
+    """What shows a job. Whatever is printed next begins on a line of its own."""
     if not is_live(console):
-        yield _Lines(console).show
-        return
+        return _Lines(console, clock).show
     from windlass.cli.bars import Rates, lines
     from windlass.cli.foot import Foot
 
-    foot, rates = Foot(console), Rates(time.monotonic)
-    yield lambda job: foot.show(lines(job, console.width, rates))
+    foot, rates = Foot(console), Rates(clock)
+    return lambda job: foot.show(lines(job, console.width, rates))
 
 
 def is_live(console: Console) -> bool:
@@ -61,17 +63,18 @@ def is_live(console: Console) -> bool:
 class _Lines:
     """A line when something has changed, or a while has passed: for pipes and logs."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console = console
+        self._clock = clock
         self._last = ("", "")
         self._next = 0.0
 
     def show(self, job: Job) -> None:
         """Print a line if it is time."""
         state = (job["status"], job["phase"])
-        if state == self._last and time.monotonic() < self._next:
+        if state == self._last and self._clock() < self._next:
             return
-        self._last, self._next = state, time.monotonic() + _LINE_EVERY
+        self._last, self._next = state, self._clock() + _LINE_EVERY
         done, total = words.size(job["downloaded_bytes"]), words.size(job["total_size_bytes"])
         line = f"{job['model']}: {done} of {total}  {words.tail(job)}"
         self._console.print(line.rstrip(), markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """Whether hub and catalog answer, and whether the hub takes the token. For those who look for what is wrong."""
 
-from datetime import datetime
+from contextlib import suppress
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
@@ -38,8 +39,9 @@ def hub_answers(web: Web, endpoint: str, token: str | None) -> Answered:
     who = web.get(f"{endpoint}/api/whoami-v2", Ask(token=token))  # as huggingface_hub's `whoami` asks
     if who.status in {401, 403}:
         return Answered(_clock(reply), refused=True)
-    found = who.json() if who.ok else {}
-    name = found.get("name") if isinstance(found, dict) else None
+    name = None
+    with suppress(HubError, AttributeError):  # a mirror may answer anything there
+        name = who.json().get("name") if who.ok else None
     return Answered(_clock(reply), str(name) if name else None)
 
 
@@ -54,6 +56,7 @@ def catalog_answers(web: Web, address: str) -> None:
 
 def _clock(reply: Reply) -> datetime | None:
     try:
-        return parsedate_to_datetime(reply.headers["date"])
+        told = parsedate_to_datetime(reply.headers["date"])
     except (KeyError, ValueError):
         return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)  # `-0000` is UTC, too (RFC 5322 §3.3)

@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 from windlass import __version__
 from windlass.errors import HubError, HubRateLimited, HubUnreachable, TLSFailure, WindlassError
 from windlass.hub.limits import LONGEST_WAIT, TRIES, backoff, pace, wait_when_limited
+from windlass.masking import without_password
 from windlass.ratelimit import retry_after
 
 if TYPE_CHECKING:
@@ -233,7 +234,8 @@ def _new_client(patience: Patience, scheme: str) -> "httpx2.Client":
         ) from error
     except (ValueError, ImportError, httpx2.InvalidURL) as error:
         raise HubUnreachable(
-            f"The proxy cannot be used: {error}.", hint="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+            "The address of the proxy cannot be read.",  # nor quoted: a part of its password may be what is wrong
+            hint="Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY. In a password / and @ are written with %: %2F, %40.",
         ) from error
 
 
@@ -319,7 +321,8 @@ def _proxy_for(url: str) -> str | None:
 
     parts = urlsplit(url)
     proxies = {} if proxy_bypass(parts.hostname or "") else getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return without_password(proxy) if proxy else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

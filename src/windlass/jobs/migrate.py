@@ -14,11 +14,12 @@ def migrate(connection: Connection) -> None:
     Raises:
         DatabaseTooNew: a newer program has been here.
     """
-    if _version(connection) == HEAD:
+    if version(connection) == HEAD:
         return
     if not inspect(connection).get_table_names():
         _make(connection)
         return
+    refuse_newer(connection)
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -29,10 +30,21 @@ def migrate(connection: Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise DatabaseTooNew(
-            f"The database is of schema {_version(connection)}, which this Windlass does not know (it knows {HEAD}).",
-            hint="A newer Windlass has written it: update this one, or set WINDLASS_HOME to another folder.",
-        ) from error
+        raise _unknown(version(connection)) from error
+
+
+def refuse_newer(connection: Connection) -> None:
+    """Schemas are numbered, so a later one is known by its number. Raises DatabaseTooNew."""
+    found = version(connection)
+    if found and found > HEAD:
+        raise _unknown(found)
+
+
+def _unknown(found: str | None) -> DatabaseTooNew:
+    return DatabaseTooNew(
+        f"The database is of schema {found}, which this Windlass does not know (it knows {HEAD}).",
+        hint="A newer Windlass has written it: update this one, or set WINDLASS_HOME to another folder.",
+    )
 
 
 def _make(connection: Connection) -> None:
@@ -42,7 +54,8 @@ def _make(connection: Connection) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
 
 
-def _version(connection: Connection) -> str | None:
+def version(connection: Connection) -> str | None:
+    """The number of its schema; None for one without."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -98,7 +98,14 @@ def detail_row(model: Model, receipt_of: Callable[[str], Receipt | None]) -> dic
     """
     found = model.found
     files = [_file_row(file, receipt_of(file.path)) for file in found.files]
-    extra = {"id": found.id, "path": str(model.path), "verified": model.verified, "finished_at": found.finished_at}
+    # The lists are LM Studio's, and have two words for formats; here it is said what it is.
+    extra = {
+        "format": found.format,
+        "id": found.id,
+        "path": str(model.path),
+        "verified": model.verified,
+        "finished_at": found.finished_at,
+    }
     return {**v1_row(model), **{name: value for name, value in extra.items() if value != ""}, "files": files}
 
 

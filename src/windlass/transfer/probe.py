@@ -1,4 +1,4 @@
-"""Whether the way that bytes of models come is open: one request, of whose reply only the head is read."""
+"""Whether what brings bytes gets to a host: one request, of whose reply only the head is read."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,6 +13,9 @@ _HINTS = {
     Cause.CONNECT: "Look at the network, at a firewall on the way, and at HTTPS_PROXY if there is a proxy.",
     Cause.TLS: "If a proxy of your company replaces certificates, point SSL_CERT_FILE at the company's.",
 }
+
+
+_SECONDS = 20.0
 
 
 class _Enough(Exception):
@@ -44,9 +47,12 @@ def probe(network: Callable[[], Any], url: str) -> tuple[str, str]:
 async def _ask(network: Callable[[], Any], url: str) -> tuple[str, str]:
     wire = network()
     try:
-        await wire(Request(url), _HeadOnly())
+        async with asyncio.timeout(_SECONDS):
+            await wire(Request(url), _HeadOnly())
     except _Enough:
         pass
+    except TimeoutError:
+        return f"no answer in {_SECONDS:.0f} s", _HINTS[Cause.CONNECT]
     except Cut as cut:
         return cut.detail or cut.cause.value, _HINTS.get(cut.cause, "Try again later.")
     finally:
