@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -25,7 +26,7 @@ from windlass.errors import (
     StorageUnavailable,
 )
 from windlass.transfer.fetch import fetch
-from windlass.transfer.meter import Meter
+from windlass.transfer.meter import Meter, Underway
 from windlass.transfer.network import Receiver, Request
 from windlass.transfer.partial import HELD, claimed, is_held, kept_bytes, open_partial
 from windlass.transfer.target import Overtaken, Staged
@@ -43,6 +44,23 @@ def test_a_file_comes_in(tmp_path: Path) -> None:
     assert server.sent == len(CONTENT)
     assert (meter.kept, meter.checked, meter.fetched, meter.connections) == (1500, 1500, 1500, 0)
     assert (meter.retries, meter.thrown_away, meter.note) == (0, 0, "")
+
+
+def test_each_connection_tells_where_it_stands_and_how_fast_it_is(tmp_path: Path) -> None:
+    """While bytes come: four of them, each at the rate that the source gives it; nothing afterwards."""
+    server, meter, seen = Server(CONTENT, redirects=False, rate=50, block=5), Meter(len(CONTENT)), list[tuple[Underway, ...]]()
+
+    async def watch() -> None:
+        task = asyncio.create_task(fetch(target_of(CONTENT), tmp_path, tools(server), meter))
+        while not task.done():
+            await asyncio.wait([task], timeout=0.3)
+            seen.append(meter.segments)
+
+    run(watch())
+    assert max(map(len, seen)) == 4
+    speeds = [one.bytes_per_second for segments in seen for one in segments if one.bytes_per_second]
+    assert median(speeds) == pytest.approx(50, rel=0.2)  # its first block came in no time
+    assert meter.segments == ()
 
 
 def test_a_sealed_file_is_not_asked_for_again(tmp_path: Path) -> None:
