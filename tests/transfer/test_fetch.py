@@ -48,7 +48,8 @@ def test_a_file_comes_in(tmp_path: Path) -> None:
 
 def test_each_connection_tells_where_it_stands_and_how_fast_it_is(tmp_path: Path) -> None:
     """While bytes come: four of them, each at the rate that the source gives it; nothing afterwards."""
-    server, meter, seen = Server(CONTENT, redirects=False, rate=50, block=5), Meter(len(CONTENT)), list[tuple[Underway, ...]]()
+    server, meter = Server(CONTENT, redirects=False, rate=50, block=5), Meter(len(CONTENT))
+    seen: list[tuple[Underway, ...]] = []
 
     async def watch() -> None:
         task = asyncio.create_task(fetch(target_of(CONTENT), tmp_path, tools(server), meter))
