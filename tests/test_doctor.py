@@ -55,7 +55,7 @@ def test_where_all_is_well_nothing_is_blamed(environ: dict[str, str], tmp_path: 
     """And nothing is written: neither a database nor a folder."""
     checks = found(environ)
     assert {check.state for check in checks.values()} <= {"good", "note"}
-    good = {"versions", "jobs", "disk", "hub", "bytes", "catalog"}
+    good = {"versions", "state", "jobs", "disk", "hub", "bytes", "catalog"}
     assert {about for about, check in checks.items() if check.state == "good"} == good
     assert [*tmp_path.iterdir()] == []
 
@@ -112,7 +112,7 @@ def refused_token(environ: dict[str, str], _: Path, hub: Hub) -> None:
         (another_site, "hub", "bad", "not as a hub does", "WINDLASS_HF_ENDPOINT"),
         (no_catalog, "catalog", "bad", "127.0.0.1:9 cannot be reached", "HTTPS_PROXY"),
         (no_catalog_folder, "catalog", "bad", "catalog is not there", "WINDLASS_CATALOG_URL"),
-        (no_certificates, "certificates", "bad", "ours.pem, which is no file", "PEM"),
+        (no_certificates, "certificates", "bad", "ours.pem, of which no certificates can be read", "PEM"),
         (torn_database, "jobs", "bad", "windlass.db", ""),
         (other_time, "clock", "warning", "ahead of the hub's", "certificates"),
         (refused_token, "access", "bad", "does not take the token", "hf auth login"),
@@ -136,11 +136,12 @@ def test_each_ill_is_found(
 
 
 def test_a_folder_that_cannot_be_written_to(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs these tests may write everywhere, so the system's word is put in its mouth."""
+    """Of models or of the state. Whoever runs these tests may write everywhere, so the system's word is made up."""
     monkeypatch.setattr("windlass.folder.os.access", lambda *_: False)
-    disk = found(environ)["disk"]
-    assert (disk.state, disk.said.endswith("cannot be written to.")) == ("bad", True)
-    assert "owner" in disk.advice
+    checks = found(environ)
+    for look in (checks["disk"], checks["state"]):
+        assert (look.state, look.said.endswith("cannot be written to.")) == ("bad", True)
+        assert "owner" in look.advice
 
 
 def test_bytes_go_another_way_than_questions(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ to know, not to have it changed.
 
 import os
 import sqlite3
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +73,7 @@ def examine(examined: Examined) -> Iterator[Look]:
     """All looks, those that take a moment last."""
     yield versions()
     yield server(examined.settings)
+    yield state(examined.settings.home)
     yield database(examined)
     yield from (folder(place) for place in examined.places)
     yield memory(examined.memory())
@@ -95,6 +97,17 @@ def server(settings: Settings) -> Look:
     if found is None:
         return Look("server", "note", f"None runs on {settings.home}; commands do their work themselves.")
     return Look("server", "good", f"Runs at {found.get('address')}, process {found.get('pid')}.")
+
+
+def state(home: Path) -> Look:
+    """Whether jobs and settings can be kept."""
+    there = next(one for one in (home, *home.parents) if os.path.exists(one))  # noqa: PTH110 - Path's own raises
+    writable = os.access(there, os.W_OK) and not os.statvfs(there).f_flag & os.ST_RDONLY
+    if not writable:
+        return Look(
+            "state", "bad", f"{home} cannot be written to.", "Look at its owner and its disk, or set WINDLASS_HOME."
+        )
+    return Look("state", "good", f"Jobs and settings are kept in {home}.")
 
 
 def database(examined: Examined) -> Look:
@@ -139,11 +152,16 @@ def way_out(settings: Settings) -> Iterator[Look]:
         if told := os.environ.get(name) or os.environ.get(name.lower()):
             yield Look("proxy", "note", f"{name} is {without_password(told)}")
     if settings.ca_file:
-        if Path(settings.ca_file).is_file():
-            yield Look("certificates", "note", f"SSL_CERT_FILE is {settings.ca_file}")
-        else:
-            advice = "Have it name a file in PEM form, or unset it."
-            yield Look("certificates", "bad", f"SSL_CERT_FILE is {settings.ca_file}, which is no file.", advice)
+        yield _certificates(settings.ca_file)
+
+
+def _certificates(path: str) -> Look:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError):  # ssl's own error is an OSError
+        said = f"SSL_CERT_FILE is {path}, of which no certificates can be read."
+        return Look("certificates", "bad", said, "Have it name a file in PEM form, or unset it.")
+    return Look("certificates", "note", f"SSL_CERT_FILE is {path}")
 
 
 def hub(examined: Examined) -> Iterator[Look]:

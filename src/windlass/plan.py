@@ -1,5 +1,6 @@
 """What a download would do, and what else there is to choose from: a value, and its JSON."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +91,10 @@ def _by_size(alternative: tuple[str, int]) -> tuple[int, str]:
 
 
 def _quantization(plan: Plan, name: str, size: int) -> dict[str, Any]:
-    selected = name == plan.manifest.quantization
+    selected, manifest_format = name == plan.manifest.quantization, plan.manifest.format
     return {
         "name": name,
+        "format": manifest_format if selected else _format_of(name, manifest_format),
         "size_bytes": size,
         "default": name == plan.default,
         "selected": selected,
@@ -100,6 +102,13 @@ def _quantization(plan: Plan, name: str, size: int) -> dict[str, Any]:
         "memory_bytes": needed(size),
         "fits_memory": place_of(size, plan.memory),
     }
+
+
+def _format_of(label: str, format_: str) -> str:
+    """Of a quantization beside the planned one: only MLX's are counted in bits (`4bit`), and a GGUF's never are."""
+    if re.match(r"[\d.]+-?bit", label):
+        return "mlx"
+    return "gguf" if format_ == "mlx" else format_
 
 
 def _file(plan: Plan, file: ManifestFile) -> dict[str, Any]:

@@ -90,8 +90,9 @@ def test_a_shell_offers_verbs_models_and_jobs(shell: str, machine: Path, hub: Hu
     assert offered("windlass res") == ["resume"]
     assert offered("windlass path ") == ["qwen3-8b"]
     assert offered("windlass attach ") == [job]
-    # bash is told the part after its last parting sign alone, for that is what it replaces
-    assert offered("windlass get unsloth/Qwen3-8B-GGUF@q4") == ["q4_K_M" if shell == "bash" else f"{REPO}@q4_K_M"]
+    # bash puts in place what follows its last parting sign, and an @ itself
+    assert offered("windlass get unsloth/Qwen3-8B-GGUF@q4") == ["@q4_K_M" if shell == "bash" else f"{REPO}@q4_K_M"]
+    assert offered("windlass import --from o") == ["ollama"]
     # where a verb takes a file, and nothing of ours fits, the shell's own files are offered
     (machine / "afile.gguf").touch()
     file = f"{machine}/afile.gguf"

@@ -179,7 +179,7 @@ def test_which_job_must_be_clear(settings: Settings) -> None:
 
 
 def test_what_is_here_and_whether_it_runs_is_told_before(settings: Settings, answers: Any) -> None:
-    """Bytes that need not come again, and where in memory the model fits; a few bytes are not worth a word."""
+    """Bytes that need not come again, and where in memory the model fits; the catalog's text is not worth a word."""
     told = {"gpu": "fits the graphics card", "nowhere": "more than the memory", "unknown": ""}
     for place, words in told.items():
         job = {**JOB, "downloaded_bytes": 40, "fits_memory": place}
@@ -187,8 +187,22 @@ def test_what_is_here_and_whether_it_runs_is_told_before(settings: Settings, ans
         line = run(settings, detach=True)[1].splitlines()[0]
         assert line.startswith("Qwen3 8B, GGUF: 100 B in 2 files; 40 B of it is here")
         assert words in line
-    answers({**JOB, "total_size_bytes": 10**6, "downloaded_bytes": 900})
+    yaml = {"type": "model_yaml", "size_bytes": 900}
+    answers({**JOB, "total_size_bytes": 10**6, "downloaded_bytes": 900, "items": [yaml, *JOB["items"]]})
     assert "is here" not in run(settings, detach=True)[1]
+
+
+def test_a_terminal_is_told_that_something_happens(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub may take its time. The line is gone when there is more to say, and when there is only an error."""
+    monkeypatch.delenv("CI", raising=False)
+    out = io.StringIO()
+    console = Console(file=out, width=100, force_terminal=True, color_system=None)
+    assert get(settings, console, (REPO, None, None, None), as_json=False, detach=False) == 0
+    assert out.getvalue().startswith(f"Looking up {REPO} …\n\x1b[1A\r\x1b[JQwen3 8B, Q4_K_M GGUF")
+    out.truncate(0)
+    with pytest.raises(ModelNotFound):
+        get(settings, console, ("nobody/nothing", None, None, None), as_json=False, detach=False)
+    assert out.getvalue().endswith("…\n\x1b[1A\r\x1b[J")
 
 
 def test_at_the_end_it_is_told_how_it_went(settings: Settings) -> None:
@@ -259,7 +273,7 @@ JOB: dict[str, Any] = {
     "phase": "queued",
     "total_size_bytes": 100,
     "downloaded_bytes": 0,
-    "items": [{"display_name": "Qwen3 8B", "format": "gguf"}],
+    "items": [{"type": "model", "display_name": "Qwen3 8B", "format": "gguf"}],
     "files": [{}, {}],
 }
 

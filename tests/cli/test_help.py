@@ -15,7 +15,7 @@ from windlass.cli.main import app
 # Contract §4, and those that came since.
 VERBS = {
     *("serve", "get", "plan", "ls", "ps", "pause", "resume", "cancel", "rm", "path", "search", "verify", "import"),
-    *("token", "hub", "demo", "config", "attach", "check", "completion", "doctor", "export", "update"),
+    *("forget", "token", "hub", "demo", "config", "attach", "check", "completion", "doctor", "export", "update"),
 }
 
 

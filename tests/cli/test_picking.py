@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import pytest
+from typer import Abort
 
 from windlass.cli.backend import Backend
 from windlass.cli.picking import pick_model, pick_quantization
@@ -12,7 +13,14 @@ ROWS = [{"id": "qwen/qwen3-4b"}, {"id": "qwen/qwen3-8b"}]
 
 
 def quantization(name: str, *, default: bool = False, fits: bool = True) -> dict[str, Any]:
-    return {"name": name, "size_bytes": 10**9, "default": default, "fits_disk": fits, "fits_memory": "ram"}
+    return {
+        "name": name,
+        "format": "gguf",
+        "size_bytes": 10**9,
+        "default": default,
+        "fits_disk": fits,
+        "fits_memory": "ram",
+    }
 
 
 class Planned:
@@ -31,7 +39,6 @@ class Planned:
         (["2\n"], "qwen/qwen3-8b"),
         ([" 1 \n"], "qwen/qwen3-4b"),
         (["\n"], None),
-        ([""], None),  # the end of what is typed
         (["3\n", "0\n", "-1\n", "two\n", "²\n", "1\n"], "qwen/qwen3-4b"),
     ],
 )
@@ -44,12 +51,21 @@ def test_a_model_is_picked_by_its_number(typed: list[str], picked: str | None, c
     assert err.count("is no number from 1 to 2") == len(typed) - 1
 
 
+def test_the_end_of_input_is_no_answer() -> None:
+    """Ctrl-D at the second question must not bring in what is recommended."""
+    behind = cast("Backend", Planned(quantization("Q4_K_M", default=True), quantization("Q8_0")))
+    with pytest.raises(Abort):
+        pick_model(ROWS, lambda: "")
+    with pytest.raises(Abort):
+        pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "")
+
+
 def test_a_quantization_is_picked_from_a_table(capsys: Capture) -> None:
     """With size, what is recommended, and what has no room."""
     behind = cast("Backend", Planned(quantization("Q4_K_M", default=True), quantization("Q8_0", fits=False)))
     assert pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "2\n") == "Q8_0"
     _, first, second = capsys.readouterr().out.splitlines()
-    assert first.split() == ["1", "Q4_K_M", "1.00", "GB", "recommended", "in", "memory"]
+    assert first.split() == ["1", "Q4_K_M", "gguf", "1.00", "GB", "recommended", "in", "memory"]
     assert "no room on the disk" in second
     assert pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "\n") is None
 

@@ -2,12 +2,13 @@
 
 import io
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from windlass.cli.ps import EVERY, watch_jobs
+from windlass.cli.backend import Backend
+from windlass.cli.ps import EVERY, jobs_of, watch_jobs
 
 Capture = pytest.CaptureFixture[str]
 Jobs = list[dict[str, Any]]
@@ -76,3 +77,24 @@ def test_a_terminal_shows_them_in_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert second.startswith("\x1b[2A\r\x1b[J")
     assert [line.split()[0] for line in second.rpartition("\x1b[J")[2].splitlines()] == ["JOB", "a", "b"]
     assert third == "\x1b[3A\r\x1b[JNothing is on its way.\n"
+
+
+def test_what_is_over_is_not_on_its_way() -> None:
+    """Neither completed nor cancelled; a failed one is, for it wants to be looked at."""
+    jobs = [
+        {"job_id": "runs", "status": "downloading"},
+        {"job_id": "failed", "status": "failed", "error_code": "checksum_mismatch"},
+        {"job_id": "cancelled", "status": "failed", "error_code": "cancelled"},
+        {"job_id": "completed", "status": "completed"},
+    ]
+
+    class Lists:
+        def jobs(self) -> dict[str, Jobs]:
+            return {
+                status: [one for one in jobs if one["status"] == status]
+                for status in ("downloading", "failed", "completed")
+            }
+
+    behind = cast("Backend", Lists())
+    assert [one["job_id"] for one in jobs_of(behind, everything=False)] == ["runs", "failed"]
+    assert len(jobs_of(behind, everything=True)) == 4

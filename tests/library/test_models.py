@@ -249,6 +249,23 @@ def test_a_model_that_windlass_brought(shelf: Shelf) -> None:
     assert shelf.oddities() == []
 
 
+def test_a_model_that_is_finished_again_renames_nothing(tmp_path: Path) -> None:
+    """The first of two quantizations has the plain name, also after it was asked for once more.
+
+    `rm NAME` and `path NAME` must go on meaning the same file.
+    """
+    now = [1_700_000_000.0]
+    shelf = Shelf(tmp_path / "models", tmp_path / "lmstudio", lambda: now[0])
+    entry = CatalogEntry("qwen", "m", "model: qwen/m", "{}")
+    for quantization in ("Q4_K_M", "Q8_0", "Q4_K_M"):
+        content = quantization.encode()
+        file = file_of(content, f"M-{quantization}.gguf")
+        bring(shelf, file, content)
+        shelf.finish(manifest_of(file, catalog=entry, id="qwen/m", quantization=quantization))
+        now[0] += 3600
+    assert {model.key: model.quantization for model in shelf.models()} == {"qwen/m": "Q4_K_M", "qwen/m@q8_0": "Q8_0"}
+
+
 def test_one_file_that_is_no_weights(shelf: Shelf) -> None:
     """What was asked for by the address of one file is kept, but without weights it is no model, and takes no key."""
     file = file_of(b"{}", "config.json", role="data")

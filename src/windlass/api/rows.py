@@ -28,6 +28,7 @@ class Choice(BaseModel):
     """A quantization that the model comes in."""
 
     name: str
+    format: Literal["gguf", "mlx", "safetensors"]
     size_bytes: int
     default: bool = Field(description="It is taken when none is asked for.")
     selected: bool = Field(description="It is the one of this plan.")

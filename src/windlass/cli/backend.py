@@ -1,5 +1,6 @@
 """Who does the work for a command: a server that runs already, or this process itself, on the same state."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -44,6 +45,9 @@ class Backend(Protocol):
     def act(self, job_id: str, action: str) -> Job:
         """`pause`, `resume` or `cancel` a job."""
 
+    def forget(self, job_id: str) -> None:
+        """Remove a job that is over."""
+
     def rest(self, seconds: float) -> None:
         """Let that time pass, or less where a job's end is known sooner."""
 
@@ -60,6 +64,9 @@ def backend(settings: Settings) -> Iterator[Backend]:
         return
     from windlass.cli.local import Local
 
+    if settings.origin.get("url", "default") != "default":  # who names a server may mean another machine's disk
+        said = f"No Windlass server answers at {settings.url} ({settings.origin['url']}): this command works by itself."
+        sys.stderr.write(f"{said}\n")
     with Local(settings) as local:
         yield local
 

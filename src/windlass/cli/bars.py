@@ -1,5 +1,6 @@
 """A job as lines of a terminal: one for all of it, and one for each file that is under way."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ _MOST_NAME = 44
 _MOST_BAR = 22
 _MOST_FILES = 6  # shown at once below the job
 _SECONDS = 3.0  # over which the speed of a file is taken
+
+_ENDING = re.compile(r"\.(?:gguf|safetensors)$")  # all have it, and the number of a shard stands before it
 
 Job = Mapping[str, Any]
 
@@ -63,7 +66,7 @@ def _file(width: int, file: dict[str, Any], rates: Rates) -> Text:
     rate = rates.of(file["path"], done)
     left = f"{words.speed(rate)}  {words.duration((size - done) / rate)} left" if rate > 0 else ""
     tail = "verifying" if done == size else file.get("note") or left
-    name = "  " + file["path"].rpartition("/")[2]
+    name = "  " + _ENDING.sub("", file["path"].rpartition("/")[2])
     return _row(width, name, {"total_size_bytes": size, "downloaded_bytes": done}, tail)
 
 

@@ -53,6 +53,11 @@ def names_to_get(incomplete: str) -> Offers:
     return _beginning(incomplete, _wanted)
 
 
+def one_of(*values: str) -> Callable[[str], list[str]]:
+    """What offers these."""
+    return lambda incomplete: [value for value in values if value.startswith(incomplete)]
+
+
 def token_names(incomplete: str) -> Offers:
     """The tokens that there are."""
     return _beginning(incomplete, _tokens)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from windlass.cli import exits
+from windlass.cli.backend import server_at
 from windlass.cli.config import settings_rows
 from windlass.cli.tables import output
 from windlass.service import Service
@@ -31,6 +32,9 @@ def doctor(settings: Settings, *, as_json: bool) -> int:
         for name, row in settings_rows(settings).items()
         if row["from"] != "default"
     ]
+    if settings.origin.get("url", "default") != "default" and server_at(settings) is None:
+        said = f"No Windlass server answers at {settings.url}, so commands work by themselves, on this machine."
+        told.append(Look("server", "warning", said, "Start it there, or unset WINDLASS_URL."))
     with Service(settings) as service:
         found = list(_shown([*told], examine(service.examined), None if as_json else output()))
     if as_json:

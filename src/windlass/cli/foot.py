@@ -30,6 +30,11 @@ class Foot:
         self._write(self._back() + drawn.get())
         self._lengths = [line.cell_len for line in fitting]
 
+    def clear(self) -> None:
+        """Take them away, so that other lines can follow."""
+        self._write(self._back())
+        self._lengths = []
+
     def _back(self) -> str:
         """To the beginning of the first line, as the terminal has wrapped them by now; all below is erased."""
         width = max(1, self._console.width)

@@ -9,11 +9,13 @@ from shlex import quote
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from windlass import words
 from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
-from windlass.cli.watch import follow
+from windlass.cli.foot import Foot
+from windlass.cli.watch import follow, is_live
 from windlass.errors import InvalidModel, InvalidRequest, ServerUnreachable, StateFailure
 from windlass.settings import Settings
 
@@ -33,7 +35,7 @@ def get(
 ) -> int:  # fmt: skip
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
     with backend(settings) as behind, server_may_end(behind):
-        with search_is_offered(wish[0]):
+        with search_is_offered(wish[0]), _looking_up(console, wish[0]):
             job = behind.download(*wish)
         if job["status"] == "already_downloaded":
             console.print(f"{job['model']} is here already, whole and verified.", markup=False, soft_wrap=True)
@@ -74,6 +76,20 @@ def _only(behind: Backend) -> str:
 
 
 @contextmanager
+def _looking_up(console: Console, model: str) -> Iterator[None]:
+    """A hub may take its time, and a terminal that says nothing looks as if it were stuck."""
+    if not is_live(console):
+        yield
+        return
+    foot = Foot(console)
+    foot.show([Text(f"Looking up {model} …", "dim")])
+    try:
+        yield
+    finally:
+        foot.clear()
+
+
+@contextmanager
 def search_is_offered(model: str) -> Iterator[None]:
     """Who writes `qwen3` means a model, and does not know its whole name. Raises as what is within."""
     try:
@@ -99,8 +115,9 @@ def _announce(console: Console, job: Job) -> None:
     quantization = model.get("quantization", {}).get("name", "")
     kind = " ".join(text for text in (quantization, model["format"].upper()) if text)
     facts = [f"{words.size(job['total_size_bytes'])} in {words.files(len(job['files']))}"]
-    if 100 * job["downloaded_bytes"] > job["total_size_bytes"]:  # less is the model.yaml of a catalog model
-        facts.append(f"{words.size(job['downloaded_bytes'])} of it is here")
+    # The catalog's texts are here with the answer, and are nothing that anybody has fetched before.
+    here = job["downloaded_bytes"] - sum(item["size_bytes"] for item in job["items"] if item["type"] == "model_yaml")
+    facts += [f"{words.size(here)} of it is here"] if here > 0 else []
     facts += [_RUNS[job["fits_memory"]]] if job.get("fits_memory") in _RUNS else []
     console.print(f"{model['display_name']}, {kind}: {'; '.join(facts)}", markup=False, soft_wrap=_is_log(console))
     if job.get("why"):
@@ -150,9 +167,9 @@ def _finish(console: Console, job: Job, as_json: bool) -> int:
     if job["status"] == "paused" and "error_code" not in job:
         console.print(f"The job was paused. Go on with: windlass resume {job['job_id']}")
         return exits.FAILED
-    console.print(f"error: {job['error_message']}", style="red", markup=False, soft_wrap=True)
+    console.print(f"error: {job['error_message']}", style="red", markup=False, soft_wrap=_is_log(console))
     if job["error_code"] != "cancelled":
-        console.print(f"       What has come is kept. Go on with: windlass resume {job['job_id']}", markup=False)
+        console.print(f"       Try again with: windlass resume {job['job_id']}", markup=False)
     return exits.exit_code_of(job["error_code"])
 
 

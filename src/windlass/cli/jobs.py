@@ -1,4 +1,4 @@
-"""The verbs for jobs: listed, watched, paused, resumed, cancelled."""
+"""The verbs for jobs: listed, watched, paused, resumed, cancelled, forgotten."""
 
 import json
 import sys
@@ -15,11 +15,11 @@ JobId = Annotated[
 
 
 def ps(
-    everything: Annotated[bool, typer.Option("-a", "--all", help="Completed jobs too.")] = False,
+    everything: Annotated[bool, typer.Option("-a", "--all", help="Completed and cancelled jobs too.")] = False,
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Keep showing them, until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the jobs that are on their way.
+    """List the jobs that are on their way, and those that failed on it.
 
     Example: windlass ps --watch
     """
@@ -73,6 +73,17 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
     _act(job_id, "cancel", as_json=as_json)
 
 
+def forget(job_id: JobId) -> None:
+    """Take a job that is over off the list. The model stays.
+
+    Example: windlass forget job_493c7c9ded
+    """
+    from windlass.cli.backend import backend
+
+    with backend(settings()) as behind:
+        behind.forget(job_id)
+
+
 def _act(job_id: str, action: str, *, as_json: bool) -> None:
     from windlass import words
     from windlass.cli.backend import backend
@@ -88,4 +99,4 @@ def _act(job_id: str, action: str, *, as_json: bool) -> None:
     sys.stdout.write((json.dumps(job) if as_json else line) + "\n")
 
 
-VERBS = {"ps": ps, "attach": attach, "pause": pause, "resume": resume, "cancel": cancel}
+VERBS = {"ps": ps, "attach": attach, "pause": pause, "resume": resume, "cancel": cancel, "forget": forget}

@@ -101,6 +101,10 @@ class Local:
         verb = {"pause": self.service.pause, "resume": self.service.resume, "cancel": self.service.cancel}[action]
         return job_detail(verb(job_id))
 
+    def forget(self, job_id: str) -> None:
+        """Remove a job that is over."""
+        self.service.forget(job_id)
+
     def rest(self, seconds: float) -> None:
         """Let that time pass, or less where a pull ends."""
         ended = self.service.runner.ended

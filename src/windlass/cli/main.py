@@ -54,7 +54,10 @@ def serve(
     allow_host: Annotated[list[str] | None, typer.Option(help="One more name that it answers to: models.lan")] = None,
     cors: Annotated[list[str] | None, typer.Option(help="A page's origin that may use it: https://my.site")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let others in without a token.")] = False,
-    log_format: Annotated[str | None, typer.Option(help="What it does, on stderr: text or json.")] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(help="What it does, on stderr: text or json.", autocompletion=completion.one_of("text", "json")),
+    ] = None,
 ) -> None:
     """Run the server until SIGINT or SIGTERM.
 
@@ -140,7 +143,13 @@ for panel, verbs in groups:
 @token.command("create", cls=Verb)
 def create_token(
     name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="read, download or admin; all without it.")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="read, download or admin; all without it.",
+            autocompletion=completion.one_of("read", "download", "admin"),
+        ),
+    ] = None,
 ) -> None:
     """Make a token and print it, once. From now on the server asks everybody for one.
 
@@ -226,7 +235,13 @@ def doctor(as_json: Json = False) -> None:
 
 @app.command("completion", cls=Verb, rich_help_panel=MACHINE)
 def print_completion(
-    shell: Annotated[str | None, typer.Argument(help="bash, zsh or fish; without, the one you log in with.")] = None,
+    shell: Annotated[
+        str | None,
+        typer.Argument(
+            help="bash, zsh or fish; without, the one you log in with.",
+            autocompletion=completion.one_of(*completion.SHELLS),
+        ),
+    ] = None,
 ) -> None:
     """Print what has a shell complete verbs, options, models and jobs when Tab is pressed.
 

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from typer import Abort
+
 from windlass import words
 from windlass.cli.backend import Backend
 from windlass.cli.tables import console, show_table, table
@@ -31,19 +33,25 @@ def pick_quantization(behind: Backend, model: str, wanted: str | None, read: Rea
 def _quantizations(rows: Sequence[Row]) -> Any:
     from windlass.cli.plan import MEMORY
 
-    shown = table("#", "QUANT", "SIZE", "", "RUNS")
+    shown = table("#", "QUANT", "FORMAT", "SIZE", "", "RUNS")
     for number, one in enumerate(rows, 1):
         mark = "recommended" if one["default"] else "" if one["fits_disk"] else "no room on the disk"
-        shown.add_row(str(number), one["name"], words.size(one["size_bytes"]), mark, MEMORY[one["fits_memory"]])
+        shown.add_row(
+            str(number), one["name"], one["format"], words.size(one["size_bytes"]), mark, MEMORY[one["fits_memory"]]
+        )
     return shown
 
 
 def _pick(question: str, count: int, read: Read) -> int | None:
-    """The place in a list of `count`, from 0; asked again until it is one, or nothing."""
+    """The place in a list of `count`, from 0, or nothing; asked again until it is one. Raises Abort at the end."""
     aside = console(stderr=True)
     while True:
         aside.print(question, end="", markup=False)
-        said = read().strip()
+        line = read()
+        if not line:  # Ctrl-D, or the end of what was piped in: that is no answer
+            aside.print()
+            raise Abort
+        said = line.strip()
         if not said:
             return None
         if said.isdecimal() and 1 <= int(said) <= count:

@@ -51,10 +51,12 @@ def _files(files: list[Row]) -> Any:
 
 
 def _quantizations(quantizations: list[Row]) -> Any:
-    shown = table("QUANT", "SIZE", "", "RUNS")
+    shown = table("QUANT", "FORMAT", "SIZE", "", "RUNS")
     for one in quantizations:
         marks = ["default"] if one["default"] else []
         marks += ["this one"] if one["selected"] and not one["default"] else []
         marks += [] if one["fits_disk"] else ["no room on the disk"]
-        shown.add_row(one["name"], words.size(one["size_bytes"]), ", ".join(marks), MEMORY[one["fits_memory"]])
+        shown.add_row(
+            one["name"], one["format"], words.size(one["size_bytes"]), ", ".join(marks), MEMORY[one["fits_memory"]]
+        )
     return shown

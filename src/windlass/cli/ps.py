@@ -21,8 +21,14 @@ Wait = Callable[[float], object]
 
 
 def jobs_of(behind: Backend, *, everything: bool) -> list[Mapping[str, Any]]:
-    """The jobs; those that are completed only where `everything` is wanted."""
-    return [job for status, jobs in behind.jobs().items() for job in jobs if everything or status != "completed"]
+    """The jobs; those that are completed or cancelled only where `everything` is wanted."""
+    found = [job for jobs in behind.jobs().values() for job in jobs]
+    return [job for job in found if everything or not (job["status"] == "completed" or is_cancelled(job))]
+
+
+def is_cancelled(job: Mapping[str, Any]) -> bool:
+    """A cancelled job is a failed one, to LM Studio's clients."""
+    return bool(job.get("error_code") == "cancelled")
 
 
 def watch_jobs(

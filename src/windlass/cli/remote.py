@@ -65,6 +65,10 @@ class Remote:
         """`pause`, `resume` or `cancel` a job."""
         return self._client.act(job_id, action)
 
+    def forget(self, job_id: str) -> None:
+        """Remove a job that is over."""
+        self._client.forget(job_id)
+
     def rest(self, seconds: float) -> None:
         """Let that time pass: a server does not call back."""
         time.sleep(seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from windlass.cli import exits
-from windlass.cli.completion import model_names
+from windlass.cli.completion import model_names, one_of
 from windlass.cli.options import Json, ModelHere, Quantization, To, Yes, confirm, console, folder_of, settings
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as
         found = service.find_part(model, quantization)
         if not yes:
             count = words.files(len(found.files))
-            question = f"Delete {found.key}, {words.size(found.size_bytes)} in {count} below {found.path.parent}?"
+            what = f"{found.key} ({found.quantization or found.found.format})"
+            question = f"Delete {what}, {words.size(found.size_bytes)} in {count}, {found.path}?"
             confirm(question)
         removed = removal_body(found, service.keeping.remove(found))
     freed, kept = words.size(removed["freed_bytes"]), len(removed["kept"])
@@ -143,7 +144,14 @@ def check(
 def import_(
     path: Annotated[Path | None, typer.Argument(help="A GGUF file, a folder of a model, or an export.")] = None,
     user_repo: Annotated[str | None, typer.Option("--user-repo", help="Where it goes: owner/name.")] = None,
-    program: Annotated[str | None, typer.Option("--from", help="All of: hf, ollama, lmstudio, jan.")] = None,
+    program: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="All of: hf, ollama, lmstudio, jan.",
+            autocompletion=one_of("hf", "ollama", "lmstudio", "jan"),
+        ),
+    ] = None,
     copy: Annotated[bool, typer.Option("-c", "--copy", help="Leave it where it is, too.")] = False,
     hardlink: Annotated[bool, typer.Option("-L", "--hardlink", help="Give it a second name.")] = False,
     symlink: Annotated[bool, typer.Option("-l", "--symlink", help="Link to it.")] = False,

@@ -91,7 +91,7 @@ class AsyncClient:
         headers = {"Last-Event-ID": stream.last} if stream.last else {}
         try:
             async with self._http.stream("GET", path, headers=headers, timeout=60.0) as response:
-                if not response.is_success:
+                if not calls.are_events(response.is_success, response.headers):
                     await response.aread()
                     raise failure(response.status_code, body_of(response), self.url)
                 async for line in response.aiter_lines():

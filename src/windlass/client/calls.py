@@ -1,7 +1,7 @@
 """The calls of the REST API as values, and what comes of an answer: the same for both clients."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -44,8 +44,14 @@ class Event(NamedTuple):
 
 
 def base_of(url: str) -> str:
-    """The address as calls are put after it; clients of OpenAI's API write a trailing `/v1`."""
+    """The address as calls are put after it; clients of OpenAI's API write a trailing `/v1`, and people no scheme."""
+    url = url if "://" in url else f"http://{url}"
     return url.rstrip("/").removesuffix("/v1")
+
+
+def are_events(good: bool, headers: Mapping[str, str]) -> bool:
+    """Whether an answer is a stream of events: what is no Windlass may answer any path well, with a page."""
+    return good and headers.get("content-type", "").startswith("text/event-stream")
 
 
 def download(wish: Wish, *, anew: bool) -> Call:

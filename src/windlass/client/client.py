@@ -173,7 +173,7 @@ class Client:
         self.ask(calls.of_job(job_id, method="DELETE"))
 
     def events(self, job_id: str | None = None, last_event_id: str | None = None) -> Iterator[Event]:
-        """What happens to all jobs, or to one: first how they are, then each change as it comes, without end.
+        """What happens to all jobs, or to one: first how those that are not over are, then each change, without end.
 
         After an interruption go on with the `id` of the last event.
 
@@ -186,7 +186,7 @@ class Client:
         try:
             # A sign of life comes every 15 seconds.
             with self._http.stream("GET", path, headers=headers, timeout=60.0) as response:
-                if not response.is_success:
+                if not calls.are_events(response.is_success, response.headers):
                     response.read()
                     raise failure(response.status_code, body_of(response), self.url)
                 yield from stream.lines(response.iter_lines())

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from windlass.errors import HubError
 from windlass.hub.web import Ask, Reply, Web
 
+_NO_HUB = "Look at WINDLASS_HF_ENDPOINT. If this network wants you to sign in, do so in a browser first."
+
 
 class Answered(NamedTuple):
     """How the hub answered.
@@ -30,10 +32,8 @@ def hub_answers(web: Web, endpoint: str, token: str | None) -> Answered:
         HubFailure: it cannot be reached, or is no hub.
     """
     reply = web.get(f"{endpoint}/api/models?limit=1")
-    if not reply.ok or not isinstance(reply.json(), list):
-        raise HubError(
-            f"{endpoint} answers {reply.status}, but not as a hub does.", hint="Look at WINDLASS_HF_ENDPOINT."
-        )
+    if not (reply.ok and _is_list(reply)):
+        raise HubError(f"{endpoint} answers {reply.status}, but not as a hub does.", hint=_NO_HUB)
     if token is None:
         return Answered(_clock(reply))
     who = web.get(f"{endpoint}/api/whoami-v2", Ask(token=token))  # as huggingface_hub's `whoami` asks
@@ -52,6 +52,13 @@ def catalog_answers(web: Web, address: str) -> None:
         HubFailure: it cannot be reached.
     """
     web.get(address, Ask(limit=0))
+
+
+def _is_list(reply: Reply) -> bool:
+    try:
+        return isinstance(reply.json(), list)
+    except HubError:
+        return False
 
 
 def _clock(reply: Reply) -> datetime | None:

@@ -148,9 +148,16 @@ class Receipts:
         found = map(read_model, paths)
         return [receipt for receipt in found if receipt]
 
+    def model_of(self, manifest: Manifest) -> ModelReceipt | None:
+        """The model's receipt, None where there is none that can be read."""
+        return read_model(self._model_path(manifest))
+
     def forget_model(self, manifest: Manifest) -> None:
         """Drop the model's receipt, if there is one."""
-        (self.models_folder / f"{slug(manifest.key)}.json").unlink(missing_ok=True)
+        self._model_path(manifest).unlink(missing_ok=True)
+
+    def _model_path(self, manifest: Manifest) -> Path:
+        return self.models_folder / f"{slug(manifest.key)}.json"
 
 
 def _folder_of(shelf_path: str) -> str:

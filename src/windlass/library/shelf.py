@@ -149,6 +149,9 @@ class Shelf:
     def finish(self, manifest: Manifest, overrides: Mapping[str, Any] | None = None) -> None:
         """Keep the model's receipt: all files of the manifest are published, and together they are one model.
 
+        When it first was, stays: by that, models of one repository have their keys, and who asks for one again does not
+        mean to rename the others.
+
         Args:
             manifest: of which nothing is missing.
             overrides: the catalog's `metadataOverrides`, kept here because reading YAML for each row of a list is slow.
@@ -157,7 +160,9 @@ class Shelf:
             StorageFailure: the receipt cannot be written.
         """
         with storage_errors(f"keeping the receipt of {manifest.id}", self.models_dir):
-            self.receipts.write_model(ModelReceipt(manifest, timestamp(self._clock()), dict(overrides or {})))
+            before = self.receipts.model_of(manifest)
+            finished_at = (before and before.finished_at) or timestamp(self._clock())
+            self.receipts.write_model(ModelReceipt(manifest, finished_at, dict(overrides or {})))
 
     def models(self) -> list[Model]:
         """All models that stand here whole, in order of key; what cannot be read is passed over, never raised."""

@@ -57,11 +57,13 @@ async function plan(model, quantization) {
     found.gated ? make("p", {}, "Its owner asks for access to be requested: ", make("a", { href: found.url, rel: "noreferrer" }, found.url)) : null,
     found.quantizations.length > 1 ? choices(model, found.quantizations) : null,
     found.fits_disk ? null : make("p", { class: "bad" }, "There is not enough room on the disk for it."),
-    make("div", { class: "row" }, button(fetched ? `Download ${size(fetched)}` : "Take it", async () => {
+    make("div", { class: "row" }, button(fetched ? `Download ${size(fetched)}` : "Bring it in", async () => {
       const wanted = found.quantization ? { model, quantization: found.quantization } : { model };
       const { job_id: id } = await ask("POST", "/api/v1/models/download", wanted);
       put(await ask("GET", `/api/windlass/v1/jobs/${id}`));
-      at("found").replaceChildren(make("p", { class: "good" }, `${title.textContent} is on its way, or here: see Jobs.`));
+      const said = make("p", { class: "good", tabindex: "-1" }, `${title.textContent} is on its way, or here: see Jobs.`);
+      at("found").replaceChildren(said);
+      said.focus(); // the button that had it is gone
     }, { class: "main" })));
 }
 
@@ -69,7 +71,7 @@ function choices(model, quantizations) {
   const choice = (one) => make("label", { class: "choice" },
     make("input", { type: "radio", name: "quantization", value: one.name, checked: one.selected,
       onchange: () => shown(() => plan(model, one.name)).then(() => document.querySelector("#found input:checked")?.focus()) }),
-    make("span", {}, one.name), make("span", {}, size(one.size_bytes)),
+    make("span", {}, one.name), make("span", {}, one.format.toUpperCase()), make("span", {}, size(one.size_bytes)),
     make("small", {}, [one.default ? "recommended" : "", PLACES[one.fits_memory] ?? "", one.fits_disk ? "" : "no room on the disk"]
       .filter(Boolean).join(", ")));
   return make("fieldset", {}, make("legend", {}, "Quantization"), ...quantizations.map(choice));

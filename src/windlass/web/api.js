@@ -34,7 +34,7 @@ export async function ask(method, path, body) {
   }
   const json = await answer.json().catch(() => null);
   if (answer.status === 401) {
-    await tokenAsked(json?.error?.message);
+    await tokenAsked(json?.error);
     return ask(method, path, body);
   }
   if (!answer.ok) throw new ApiError(answer.status, json?.error);
@@ -42,10 +42,11 @@ export async function ask(method, path, body) {
 }
 
 /** Many calls may find at once that a token is needed; one dialog serves them all. */
-function tokenAsked(why) {
+function tokenAsked(error) {
   asking ??= new Promise((resolve) => {
     const dialog = at("token-dialog");
-    say(at("token-why"), localStorage.getItem(KEY) ? why ?? "" : "");
+    const why = (error?.message ?? "").replace(error?.hint ?? "", ""); // the hint is for who writes headers
+    say(at("token-why"), localStorage.getItem(KEY) ? why : "");
     at("token").value = "";
     dialog.showModal();
     dialog.addEventListener("close", () => {
@@ -70,7 +71,7 @@ export async function follow(told, linked) {
     try {
       const answer = await fetch("/api/windlass/v1/events", { headers: { ...headers(), ...(last ? { "Last-Event-ID": last } : {}) } });
       if (answer.status === 401) {
-        await tokenAsked((await answer.json().catch(() => null))?.error?.message);
+        await tokenAsked((await answer.json().catch(() => null))?.error);
         continue;
       }
       if (answer.ok) {

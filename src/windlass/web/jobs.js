@@ -5,7 +5,8 @@ import { clock, left, size, speed } from "./format.js";
 
 const MOST = 1000; // jobs that are shown, the newest
 const cards = new Map();
-const ORDER = { downloading: 0, paused: 1, failed: 2, completed: 3 };
+const ORDER = { downloading: 0, paused: 2, failed: 3, completed: 4 };
+const place = (job) => (job.phase === "queued" ? 1 : ORDER[job.status]); // what moves comes first
 const VERBS = {
   downloading: ["pause", "cancel"],
   paused: ["resume", "cancel"],
@@ -20,6 +21,7 @@ const change = (id, changes) => ask("PATCH", `/api/windlass/v1/jobs/${id}`, chan
 class Card {
   constructor(job) {
     this.name = make("h3");
+    this.id = make("code");
     this.state = make("strong");
     this.bar = make("progress", { max: 1 });
     this.numbers = make("p", { class: "numbers" });
@@ -29,7 +31,7 @@ class Card {
     this.files = make("div");
     this.more = make("details", { ontoggle: () => this.look() }, make("summary", {}, "Details"), this.settings(job), this.files);
     this.element = make("li", { class: "card", "data-job": job.job_id },
-      make("div", { class: "row between" }, this.name, this.state),
+      make("div", { class: "row between" }, this.name, this.state), make("small", {}, this.id),
       this.bar, this.numbers, this.chart.element, this.trouble, this.buttons, this.more);
     this.show(job);
   }
@@ -40,12 +42,13 @@ class Card {
     const model = job.items.at(-1);
     const label = [model.display_name, model.quantization?.name].filter(Boolean).join(" · ");
     say(this.name, label);
+    say(this.id, model.id);
     this.bar.setAttribute("aria-label", `${label}: how much is here`);
     say(this.state, job.status === "downloading" ? job.phase : job.status);
     this.bar.value = job.total_size_bytes ? job.downloaded_bytes / job.total_size_bytes : 0;
     say(this.numbers, numbers(job));
     say(this.trouble, job.error_message ?? "");
-    this.chart.element.toggleAttribute("hidden", job.status !== "downloading");
+    this.chart.element.toggleAttribute("hidden", job.status !== "downloading" || job.phase === "queued");
     this.chart.add(job.bytes_per_second ?? 0);
     if (before?.status !== job.status) this.offer(job);
     if (this.more.open) this.look();
@@ -135,11 +138,11 @@ function numbers(job) {
 /** Show a job, new or not; whether it has just been completed. */
 export function put(job) {
   const card = cards.get(job.job_id);
-  const before = card?.job.status;
+  const before = card?.job;
   if (card) card.show(job);
   else cards.set(job.job_id, new Card(job));
-  if (before !== job.status) arrange();
-  return job.status === "completed" && before !== "completed";
+  if (!before || place(before) !== place(job)) arrange();
+  return job.status === "completed" && before?.status !== "completed";
 }
 
 export function removed(id) {
@@ -151,10 +154,10 @@ export function removed(id) {
 /** What goes on first, the newest first among equals. Cards are moved only where they must be: moving drops the focus. */
 function arrange() {
   const list = at("job-list");
-  const sorted = [...cards.values()].sort((a, b) => ORDER[a.job.status] - ORDER[b.job.status]
+  const sorted = [...cards.values()].sort((a, b) => place(a.job) - place(b.job)
     || b.job.started_at.localeCompare(a.job.started_at));
-  sorted.forEach((card, place) => {
-    if (list.children[place] !== card.element) list.insertBefore(card.element, list.children[place] ?? null);
+  sorted.forEach((card, index) => {
+    if (list.children[index] !== card.element) list.insertBefore(card.element, list.children[index] ?? null);
   });
   at("no-jobs").hidden = cards.size > 0;
 }

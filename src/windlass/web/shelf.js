@@ -63,7 +63,8 @@ async function verify(key, said, repair) {
 }
 
 async function remove(model) {
-  const text = `${model.key}, ${size(model.size_bytes)}. Files that another model needs stay.`;
+  const what = [`${model.publisher}: ${model.key}`, model.quantization?.name, size(model.size_bytes)].filter(Boolean);
+  const text = `${what.join(", ")}. Files that another model needs stay.`;
   if (!await confirmed(`Delete ${model.display_name}?`, text, "Delete it")) return;
   await ask("DELETE", path(model.key));
   await load();
