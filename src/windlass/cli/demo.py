@@ -94,7 +94,8 @@ def _check(console: Console, job: Job) -> None:
 
 
 def _wait(console: Console, server: "_Process") -> None:
-    _say(console, "Left running, until Ctrl-C:")
+    _say(console, f"The command line talks to it after: export WINDLASS_URL={server.url}")
+    _say(console, "Left running, until Ctrl-C, with a page at:")
     sys.stdout.write(f"{server.url}/\n")
     sys.stdout.flush()
     server.process.wait()
