@@ -248,6 +248,16 @@ def test_a_folder_that_goes_away_has_no_files(tmp_path: Path) -> None:
     assert Folder(tmp_path / "gone").repositories() == []
 
 
+def test_what_is_kept_does_not_hide_what_is(folder: Path, digests: Digests) -> None:
+    """A commit that was given out is answered as it was, for its files to be compared; no revision asks the folder."""
+    repositories = Repositories(Folder(folder), digests)
+    commit = repositories.snapshot("Acme/Rocket-MLX", "main").commit
+    for file in (folder / "Acme" / "Rocket-MLX").iterdir():
+        file.unlink()
+    assert len(repositories.snapshot("Acme/Rocket-MLX", commit).files) == 2
+    assert not repositories.snapshot("Acme/Rocket-MLX", None).files
+
+
 def test_warming_hashes_everything(folder: Path, digests: Digests, counting: Counting) -> None:
     """From the start, repository by repository, so that the first client finds it done."""
     Repositories(Folder(folder), digests).warm()

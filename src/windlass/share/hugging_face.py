@@ -20,8 +20,8 @@ PAGE_SIZE = 1000  # rows of /tree, as the real hub has it
 _LARGEST_BODY = 1 << 20
 
 
-async def _snapshot(request: Request) -> Snapshot:
-    """The repository and revision that the path names.
+async def _snapshot(request: Request, *, anew: bool = False) -> Snapshot:
+    """The repository and revision that the path names; seen `anew`, or as it was when the revision was given out.
 
     Raises:
         Refusal: there is none, or its name is spelt otherwise.
@@ -33,7 +33,8 @@ async def _snapshot(request: Request) -> Snapshot:
     name = await context.ask(context.repositories.find, asked)
     if name is not None and name != asked:
         raise Refusal(307, f"The repository is called {name}", headers={"Location": _respelt(request, name)})
-    snapshot = await context.ask(context.repositories.snapshot, name, revision) if name else None
+    known = None if anew else revision
+    snapshot = await context.ask(context.repositories.snapshot, name, known) if name else None
     if snapshot is None or not snapshot.files:
         raise Refusal(404, "Repository not found", "RepoNotFound")
     if not snapshot.has(revision):
@@ -159,15 +160,14 @@ async def _opened(request: Request) -> tuple[Snapshot, File, IO[bytes]]:
     `main` gets the new bytes, who asked for the old commit learns that it is gone.
     """
     context = context_of(request)
-    for _ in range(2):
-        snapshot = await _snapshot(request)
+    for anew in (False, True):
+        snapshot = await _snapshot(request, anew=anew)
         file = snapshot.files.get(request.path_params["path"])
         if file is None:
             raise Refusal(404, "Entry not found", "EntryNotFound", {"X-Repo-Commit": snapshot.commit})
         opened = await context.ask(file.found.open)
         if opened:
             return snapshot, file, opened
-        context.repositories.forget(snapshot.name)
     raise later(f"{request.path_params['path']} is being written")
 
 

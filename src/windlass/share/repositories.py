@@ -17,7 +17,8 @@ class Repositories:
     """The repositories of a folder.
 
     The last snapshot of each is kept. A request for its very commit needs no new scan, since every file is compared
-    with the snapshot when it is opened; a request for `main` always looks at the folder.
+    with the snapshot when it is opened; a request for `main` always looks at the folder. Of two looks at once the
+    earlier may end later, so what is kept may be older than what somebody has seen.
     """
 
     def __init__(self, folder: Folder, digests: Digests, patience: float = PATIENCE) -> None:
@@ -31,8 +32,8 @@ class Repositories:
         names = self._folder.repositories()
         return asked if asked in names else next((name for name in names if name.lower() == asked.lower()), None)
 
-    def snapshot(self, name: str, revision: str) -> Snapshot:
-        """The repository as it is now, or as it was when `revision` was last given out.
+    def snapshot(self, name: str, revision: str | None) -> Snapshot:
+        """The repository as it is now, or as it was when `revision` was last given out; without files if it is gone.
 
         Raises:
             StillHashing: it takes longer than a request should.
@@ -41,10 +42,6 @@ class Repositories:
         if last and last.commit == revision:
             return last
         return self._look(name, self._patience)
-
-    def forget(self, name: str) -> None:
-        """Look at the folder again, whatever the next request asks for."""
-        self._last.pop(name, None)
 
     def glance(self, name: str) -> Json:
         """The repository as a row of the search, with nothing hashed; its files are in `siblings`."""
@@ -70,7 +67,7 @@ class Repositories:
         if files:
             self._last[name] = snapshot
         else:
-            self.forget(name)
+            self._last.pop(name, None)
         return snapshot
 
 
