@@ -1,4 +1,4 @@
-"""Windlass as others meet it: a process, an address, a folder. Nothing here imports Windlass's own code."""
+"""Windlass as others meet it: a process, an address, a folder. Nothing here calls Windlass's own code."""
 
 import hashlib
 import json
@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from e2e.forks import Fork
 
 POLL = 0.05
 PATIENCE = 60.0
@@ -48,12 +51,20 @@ def eventually(holds: Callable[[], object]) -> None:
 
 @dataclass
 class Home:
-    """A person's machine: folders of its own, the environment that a process of Windlass gets, and how it is called."""
+    """A person's machine: folders of its own, the environment that a process of Windlass gets, and how it is called.
+
+    Without a `command` a process that has it loaded forks for each call.
+    """
 
     root: Path
     hub: str
     more: dict[str, str] = field(default_factory=dict)
-    command: tuple[str, ...] = (sys.executable, "-m", "windlass")
+    command: tuple[str, ...] = ()
+
+    @property
+    def real(self) -> "Home":
+        """The same, with the command as a person starts it, imports and all."""
+        return replace(self, command=(sys.executable, "-m", "windlass"))
 
     @property
     def models(self) -> Path:
@@ -81,11 +92,21 @@ class Home:
             **self.more,
         }
 
+    def start(
+        self, arguments: Sequence[str], out: IO[Any] | int, err: IO[Any], **more: str
+    ) -> "Fork | subprocess.Popen[bytes]":
+        """A command of Windlass, under way."""
+        environment = {**self.environment, **more}
+        if self.command:
+            return subprocess.Popen([*self.command, *arguments], env=environment, stdout=out, stderr=err)
+        return Fork(arguments, environment, out if isinstance(out, int) else out.fileno(), err.fileno())
+
     def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """A command of Windlass, run to its end."""
-        environment = {**self.environment, **more}
-        command = [*self.command, *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            code = self.start(arguments, out, err, **more).wait(PATIENCE)
+            said = (_read(stream).decode() for stream in (out, err))
+            return subprocess.CompletedProcess(arguments, code, *said)
 
     def files(self) -> dict[str, bytes]:
         """Every file below the models folder that is not Windlass's own, by path."""
@@ -114,22 +135,15 @@ class Server:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.end()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
 
-    def _start(self) -> "subprocess.Popen[str]":
+    def _start(self) -> "Fork | subprocess.Popen[bytes]":
+        reading, writing = os.pipe()
         with self.log.open("ab") as log:  # not a pipe, which nobody reads while it runs, and which fills up
-            process = subprocess.Popen(
-                [*self._home.command, "serve", *self._arguments],
-                env=self._home.environment,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert process.stdout is not None
-        line = process.stdout.readline()
+            process = self._home.start(["serve", *self._arguments], writing, log)
+        os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as out:
+            line = out.readline()
         if not line.startswith("Listening on http://"):
-            process.stdout.close()
             process.wait(PATIENCE)
             raise AssertionError(f"windlass serve did not start: {self.said}")
         self.url = line.removeprefix("Listening on ").strip()
@@ -198,6 +212,11 @@ class Server:
     def finished(self, job_id: str) -> Json:
         """The job once it is over."""
         return self.until(job_id, lambda job: job["status"] in ("completed", "failed"))
+
+
+def _read(stream: IO[bytes]) -> bytes:
+    stream.seek(0)
+    return stream.read()
 
 
 def sha256(path: Path) -> str:

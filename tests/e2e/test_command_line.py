@@ -21,6 +21,12 @@ from standin import ALWAYS, Hub, faults
 T = TypeVar("T")
 
 
+@pytest.fixture
+def home(home: Home) -> Home:
+    """A machine on which each command is started as a person does it."""
+    return home.real
+
+
 def test_get_without_a_server(acme: Hub, home: Home) -> None:
     """The path alone on stdout, all else on stderr; the file is what the hub has."""
     ended = home.run("get", "acme/rope-8b")

@@ -19,7 +19,7 @@ def test_three_jobs_of_eight_connections_fit_in_150_mb(hub: Hub, tmp_path: Path,
     hub.misbehave("cdn", faults.pace(4_000_000), times=ALWAYS)
     for name in "abc":
         hub.add(f"acme/{name}-GGUF", _model(name, shards))
-    with Server(Home(tmp_path, hub.url, {"WINDLASS_MAX_JOBS": "3"})) as server:
+    with Server(Home(tmp_path, hub.url, {"WINDLASS_MAX_JOBS": "3"}).real) as server:
         jobs = [server.download(f"{hub.url}/acme/{name}-GGUF")["job_id"] for name in "abc"]
         assert [server.finished(job)["status"] for job in jobs] == ["completed"] * 3
         peak = _most_resident(server.process.pid)

@@ -56,7 +56,7 @@ def test_all_that_stands_there_as_tables(attic: Home) -> None:
 def test_a_terminal_of_few_letters(attic: Home) -> None:
     """What it cannot show is escaped there."""
     (attic.models / "o" / "Ä.gguf").write_bytes(b"x")
-    shown = attic.run("ls", "--all", PYTHONIOENCODING="ascii")
+    shown = attic.real.run("ls", "--all", PYTHONIOENCODING="ascii")
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "o/\\xc4.gguf" in shown.stdout
 

@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One that has two models: a plain folder of safetensors, and one whose context nobody knows."""
     with Hub() as hub:
         add_plain(fill(hub))
-        with Server(Home(tmp_path_factory.mktemp("home"), hub.url)) as server:
+        with Server(Home(tmp_path_factory.mktemp("home"), hub.url).real) as server:
             for name in (PLAIN, "acme/Eye-GGUF"):
                 server.finished(server.download(name)["job_id"])
             yield server

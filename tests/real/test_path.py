@@ -32,7 +32,7 @@ def home(tmp_path: Path, demo_models: Path) -> Iterator[Home]:
     from windlass.share.serve import Running
 
     with Running(demo_models) as running:
-        yield Home(tmp_path, running.url)
+        yield Home(tmp_path, running.url).real
 
 
 @pytest.fixture

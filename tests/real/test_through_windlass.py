@@ -29,7 +29,7 @@ print(json.dumps([model.similarity(vectors, vectors).tolist(), config.model_type
 @pytest.fixture
 def downloaded_embedding(real_hub: str, real_repositories: Path, tmp_path: Path) -> Path:
     """The embedding model, brought in over the REST API; each file compared with the one that the hub has."""
-    home = Home(tmp_path, real_hub)
+    home = Home(tmp_path, real_hub).real
     with Server(home) as server:
         job = server.finished(server.download(f"https://huggingface.co/{EMBEDDING}")["job_id"])
         assert job["status"] == "completed", job
@@ -102,7 +102,7 @@ def test_real_gguf_heads(real_hub: str, real_repositories: Path, tmp_path: Path)
     """One of llama.cpp's vocabulary files, by its address; the `gguf` package reads it, and the list knows it."""
     import gguf
 
-    home = Home(tmp_path, real_hub)
+    home = Home(tmp_path, real_hub).real
     name = "ggml-vocab-phi-3.gguf"
     with Server(home) as server:
         link = f"https://huggingface.co/{VOCABULARIES}/blob/main/{name}"
@@ -119,7 +119,7 @@ def test_real_gguf_heads(real_hub: str, real_repositories: Path, tmp_path: Path)
 
 def test_a_hub_that_others_wrote(olah_server: str, tmp_path: Path) -> None:
     """Olah, a mirror server without ranges: the model comes in whole and verified all the same."""
-    home = Home(tmp_path, olah_server)
+    home = Home(tmp_path, olah_server).real
     with Server(home) as server:
         job = server.finished(server.download(f"https://huggingface.co/{MIRRORED}")["job_id"])
         assert job["status"] == "completed", job
