@@ -27,7 +27,7 @@ check: .make/test-ready ## style and types
 
 unit: .make/test-ready ## the tests alone
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage run -m pytest -n 3
 	$(BIN)/coverage combine -q
 
 coverage: ## branches covered in each room, from the last `make unit`

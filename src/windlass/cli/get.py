@@ -34,7 +34,16 @@ def get(
     *, as_json: bool, detach: bool,
 ) -> int:  # fmt: skip
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
-    with backend(settings) as behind, server_may_end(behind):
+    with backend(settings) as behind:
+        return bring(behind, console, wish, as_json=as_json, detach=detach)
+
+
+def bring(
+    behind: Backend, console: Console, wish: tuple[str, str | None, str | None, str | None],
+    *, as_json: bool = False, detach: bool = False,
+) -> int:  # fmt: skip
+    """The same, by whom the caller has."""
+    with server_may_end(behind):
         with search_is_offered(wish[0]), _looking_up(console, wish[0]):
             job = behind.download(*wish)
         if job["status"] == "already_downloaded":

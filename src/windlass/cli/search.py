@@ -10,7 +10,7 @@ from rich.console import Console
 from windlass import words
 from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
-from windlass.cli.get import get
+from windlass.cli.get import bring
 from windlass.cli.picking import pick_model, pick_quantization
 from windlass.cli.tables import console as plain_console
 from windlass.cli.tables import show_table, table
@@ -28,8 +28,9 @@ def search(
     with backend(settings) as behind:
         rows = show_found(behind, wish, limit, as_json=as_json, numbered=pick)
         model = pick_model(rows) if pick and rows else None
-        chosen = model and (model, pick_quantization(behind, model, wish[1]), wish[1], None)
-    return get(settings, console, chosen, as_json=False, detach=False) if chosen else exits.DONE
+        if model is None:
+            return exits.DONE
+        return bring(behind, console, (model, pick_quantization(behind, model, wish[1]), wish[1], None))
 
 
 def show_found(
