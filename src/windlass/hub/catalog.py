@@ -41,8 +41,9 @@ from windlass.names import catalog_name
 _PAGE_LIMIT = 8 * MIB
 _MOST_KEPT = 16 * MIB  # of texts, together
 _MOST_PICKS = 10_000  # as many as are read of a folder, too
-_PRE = re.compile(r"<pre\b[^>]*>(.*?)</pre>", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"<[^>]{0,1000}>")
+# Of a page in which nothing is ever closed each is read once, not from each beginning to the page's end.
+_PRE = re.compile(r"<pre\b[^<>]*>(.*?)(?:</pre>|\Z)", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]{0,1000}>")
 _MARK = "# model.yaml is an open standard"
 
 
@@ -178,12 +179,20 @@ def _manifest_in_answer(reply: Reply) -> tuple[str, str]:
 
 
 def _yaml_in_page(reply: Reply) -> tuple[str, str]:
-    """The model.yaml that a page shows: escaped, in a `<pre>`, after its first line; colours are tags within it."""
-    for block in _PRE.findall(_text(reply)):
+    return _checked_yaml(yaml_of_page(_text(reply)))
+
+
+def yaml_of_page(page: str) -> str:
+    """The model.yaml that a page shows: escaped, in a `<pre>`, after its first line; colours are tags within it.
+
+    Raises:
+        HubError: it shows none.
+    """
+    for block in _PRE.findall(page):
         shown = html.unescape(_TAG.sub("", block))
         _, mark, after = shown.partition(_MARK)
         if mark:
-            return _checked_yaml(after.partition("\n")[2].strip() + "\n")
+            return after.partition("\n")[2].strip() + "\n"
     raise HubError("The catalog's page for the model does not show its model.yaml.")
 
 
