@@ -333,6 +333,28 @@ def test_much_that_is_unverified_is_hashed_by_a_job(service: Service, monkeypatc
     assert sum(meter.fetched for meter in view.progress.files.values()) == 0
 
 
+def test_what_stands_in_its_place_needs_no_room(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk, too, what somebody has put there is hashed by a job, and the plan has said so."""
+    monkeypatch.setattr("windlass.admission.HASH_AT_ONCE", len(Q4) - 1)
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: 0)
+    bring_by_hand(service)
+    plan = service.plan(REPO)
+    assert (plan.to_fetch, plan.fits_disk, plan.elsewhere) == (0, True, {})
+    assert bring(service).job.state is State.COMPLETED
+
+
+def test_what_is_elsewhere_needs_room_here(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plan says what a download would: it fits where a download is let in."""
+    monkeypatch.setattr(ModelsFolder, "free", lambda _: len(Q4) - 1)
+    monkeypatch.setattr(type(service.elsewhere), "find", lambda *_: iter([settings.models_dir / "x"]))
+    plan = service.plan(REPO)
+    assert (plan.to_fetch, plan.fits_disk) == (0, False)
+    with pytest.raises(InsufficientStorage):
+        service.download(REPO)
+
+
 def test_deleted_files_are_a_new_job(service: Service) -> None:
     """The old one stays completed."""
     done = bring(service)

@@ -15,7 +15,7 @@ from windlass.jobs.states import FOUND, OPEN, RESUME, RETRY, Edge, State
 from windlass.library.shelf import State as FileState
 from windlass.manifest import Manifest
 from windlass.places import Bid, Place, Places, no_room
-from windlass.pull import discard_partials, partial_names, progress_of, publish_model
+from windlass.pull import discard_partials, in_place, partial_names, progress_of, publish_model
 
 if TYPE_CHECKING:
     from windlass.jobs.store import Store
@@ -156,7 +156,7 @@ class Admission:
     def _make_room(self, job: Job, manifest: Manifest) -> None:
         """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
         place = self._places.of(job)
-        kept = progress_of(manifest, place.shelf).downloaded
+        kept = in_place(manifest, place.shelf)
         usable = place.folder.usable(self.promised(manifest.key, place))
         if manifest.total_size - kept > usable:
             raise no_room(manifest, Bid(place, kept, usable))

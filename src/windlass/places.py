@@ -14,7 +14,7 @@ from windlass.library.shelf import Shelf
 from windlass.library.shelves import merged
 from windlass.library.stock import Oddity
 from windlass.manifest import Manifest
-from windlass.pull import hand_over, progress_of
+from windlass.pull import hand_over, in_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def _identity(model: Model) -> tuple[Path, str]:
 
 
 def _bids(manifest: Manifest, places: Sequence[Place], usable: Callable[[Place], int]) -> list[Bid]:
-    return [Bid(place, progress_of(manifest, place.shelf).downloaded, usable(place)) for place in places]
+    return [Bid(place, in_place(manifest, place.shelf), usable(place)) for place in places]
 
 
 def _reach(bid: Bid) -> int:

@@ -47,9 +47,16 @@ class Plan:
     @property
     def to_fetch(self) -> int:
         """Bytes that a download would bring over the network, if what looks like a file is that file."""
-        here = {file for file in self.manifest.files if self.states[file] is State.UNVERIFIED}
-        fetched = (file for file in self.manifest.files if file not in self.elsewhere and file not in here)
-        return sum(file.size - self.kept[file.shelf_path] for file in fetched)
+        return sum(self._lacking(file) for file in self.manifest.files if file not in self.elsewhere)
+
+    @property
+    def fits_disk(self) -> bool:
+        """Whether a download would be let in: what is elsewhere on this machine needs room here, too."""
+        return sum(map(self._lacking, self.manifest.files)) <= self.free
+
+    def _lacking(self, file: ManifestFile) -> int:
+        """Bytes of a file that do not stand in its place, or beside it as a partial."""
+        return 0 if self.states[file] is State.UNVERIFIED else file.size - self.kept[file.shelf_path]
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def plan_body(plan: Plan) -> dict[str, Any]:
         "bytes_to_fetch": plan.to_fetch,
         "models_dir": str(plan.models_dir),
         "free_bytes": plan.free,
-        "fits_disk": plan.to_fetch <= plan.free,
+        "fits_disk": plan.fits_disk,
         "quantizations": [_quantization(plan, *one) for one in sorted(_alternatives(plan).items(), key=_by_size)],
         "ram_bytes": memory.ram,
         "gpu_bytes": memory.gpu,
@@ -98,7 +105,7 @@ def _quantization(plan: Plan, name: str, size: int) -> dict[str, Any]:
         "size_bytes": size,
         "default": name == plan.default,
         "selected": selected,
-        "fits_disk": (plan.to_fetch if selected else size) <= plan.free,
+        "fits_disk": plan.fits_disk if selected else size <= plan.free,
         "memory_bytes": needed(size),
         "fits_memory": place_of(size, plan.memory),
     }

@@ -100,6 +100,12 @@ def progress_of(manifest: Manifest, shelf: Shelf) -> Progress:
     return Progress(texts, {file.shelf_path: _meter(file, shelf) for file in manifest.files})
 
 
+def in_place(manifest: Manifest, shelf: Shelf) -> int:
+    """Bytes that the disk needs no more room for: those here for good, and files that only wait to be hashed."""
+    waiting = (file for file in manifest.files if shelf.state_of(file) is State.UNVERIFIED)
+    return progress_of(manifest, shelf).downloaded + sum(file.size for file in waiting)
+
+
 def hand_over(manifest: Manifest, shelf: Shelf) -> Path:
     """What to hand to llama.cpp (the first shard) or to MLX and transformers (the folder)."""
     weights = (file for file in manifest.files if file.role == "weights")

@@ -18,6 +18,7 @@ from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, OPEN, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.keys import find
+from windlass.library.shelf import State as FileState
 from windlass.library.stock import Oddity
 from windlass.limits import Limits, read_limits
 from windlass.manifest import Format, Manifest, ManifestFile
@@ -129,12 +130,14 @@ class Service(Parts):
         manifest = resolution.manifest
         place = self._place_for(manifest, to)
         kept = progress_of(manifest, place.shelf).kept
+        states = {file: place.shelf.state_of(file) for file in manifest.files}
+        away = (file for file, state in states.items() if state is not FileState.UNVERIFIED)
         return Plan(
             resolution,
             default=None if ref.path_kind == "file" else default.manifest.quantization,
-            states={file: place.shelf.state_of(file) for file in manifest.files},
+            states=states,
             kept=kept,
-            elsewhere=self._elsewhere(file for file in manifest.files if kept[file.shelf_path] < file.size),
+            elsewhere=self._elsewhere(file for file in away if kept[file.shelf_path] < file.size),
             models_dir=place.folder.path,
             free=self._usable(place, manifest.key),
             memory=self.sources.memory,
