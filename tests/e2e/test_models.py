@@ -214,6 +214,21 @@ def test_verify_and_rm_without_a_server(acme: Hub, home: Home, long: str) -> Non
     assert home.run("verify", "--all").returncode == 0
 
 
+def test_one_that_cannot_be_mended_does_not_stop_the_others(acme: Hub, home: Home, tmp_path: Path) -> None:
+    """It is said of which, and why; the next one is mended, and all of it is told."""
+    (tmp_path / "Away-Q4_K_M.gguf").write_bytes(gguf(MIB, 5))
+    assert home.run("import", str(tmp_path / "Away-Q4_K_M.gguf"), "--user-repo", "me/away", "-y").returncode == 0
+    assert home.run("get", "acme/rope-8b").returncode == 0
+    for path in home.models.glob("*/*/*.gguf"):
+        flip(path, MIB // 2)
+    ended = home.run("verify", "--all", "--repair", "--json")
+    assert ended.returncode == 1
+    rows = {row["key"]: row for row in json.loads(ended.stdout)}
+    assert rows["acme/rope-8b"]["job"]["status"] == "completed"
+    assert rows["away"]["error_code"] == "not_repairable"
+    assert "error: away: " in ended.stderr
+
+
 def test_what_another_program_has_put_there_is_no_failure(home: Home) -> None:
     """Nobody knows what it should be: that is said, and `verify --all` may still be a check of the rest."""
     stranger = home.models / "lmstudio" / "Stranger-GGUF" / "Stranger-Q4_K_M.gguf"

@@ -1,6 +1,11 @@
-"""Exit codes (contract §4), by the stable code of an error."""
+"""Exit codes (contract §4), by the stable code of an error; and how one failure among several things is said."""
+
+from typing import TYPE_CHECKING
 
 from windlass.errors import ServerFailure, WindlassError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DONE, FAILED, USAGE, NOT_FOUND, NO_ACCESS, NO_SPACE, NOT_REACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
@@ -24,6 +29,11 @@ _BY_CODE = {
 def shared(failures: set[int]) -> int:
     """The exit code for several things done: that of all that failed, where it is one."""
     return min(failures, default=DONE) if len(failures) < 2 else FAILED
+
+
+def say_failure(console: "Console", what: str, message: str, hint: str | None = None) -> None:
+    """In one line: others follow, about something else."""
+    console.print(f"error: {what}: {message} {hint or ''}".rstrip(), style="red", markup=False, soft_wrap=True)
 
 
 def exit_code(error: WindlassError) -> int:

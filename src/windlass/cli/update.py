@@ -42,7 +42,7 @@ def list_outdated(settings: Settings, console: Console, *, as_json: bool) -> int
         for model, told in _told_of_all(service):
             if isinstance(told, WindlassError):
                 failures.add(exits.exit_code(told))
-                _say_failure(console, model.key, told.message, told.hint)
+                exits.say_failure(console, model.key, told.message, told.hint)
             elif told is not None:
                 rows.setdefault(model.key, {**v1_row(model), "update": update_body(told)})
     show_outdated(list(rows.values()), as_json=as_json)
@@ -181,12 +181,8 @@ def _tidy(hands: _Hands) -> list[str]:
 
 
 def _failed(hands: _Hands, row: Row, code: str | None, message: str, hint: str | None = None) -> Row:
-    _say_failure(hands.console, row["key"], message, hint)
+    exits.say_failure(hands.console, row["key"], message, hint)
     return {**row, "status": "failed", "error_code": code, "error_message": message}
-
-
-def _say_failure(console: Console, key: str, message: str, hint: str | None) -> None:
-    console.print(f"error: {key}: {message} {hint or ''}".rstrip(), style="red", markup=False, soft_wrap=True)
 
 
 def _say_update(console: Console, found: Update) -> None:

@@ -11,6 +11,7 @@ from windlass import words
 from windlass.cli import collector, exits
 from windlass.cli.local import Local
 from windlass.cli.watch import follow
+from windlass.errors import WindlassError
 from windlass.keeping import Checkup, checkup_body
 from windlass.library.checking import Verdict
 from windlass.settings import Settings
@@ -23,27 +24,29 @@ def verify(
 ) -> int:
     """Check the model of that name and quantization, or all; the exit code.
 
-    Of a file that another program has put there nobody knows what it should be: that is said, and is a failure of a
-    model that was named, but not of all.
+    What cannot be mended does not stop the others, and gives the code where all that fails does so alike. Of a file
+    that another program has put there nobody knows what it should be: that is said, and is a failure of a model that
+    was named, but not of all.
 
     By this process, also where a server runs: it is this disk that is looked at, and here one can see how far it is.
     """
     collector.carry_on()
-    bodies, failed = [], False
+    bodies, failures = [], set()
     with Local(settings) as local:
         for checkup in _checked(local, console, which):
             body = checkup_body(checkup)
             _say(console, checkup)
             passed_over = which[0] is None and _is_unknown(checkup)
             if repair and not (checkup.whole or passed_over):
-                body["job"] = follow(console, _asking(local, checkup), wait=local.rest)
+                body |= _mended(local, console, checkup)
             bodies.append(body)
-            failed |= not (_is_good(body) or passed_over)
+            if not (_is_good(body) or passed_over):
+                failures.add(exits.exit_code_of(body.get("error_code") or body.get("job", {}).get("error_code")))
     if as_json:
         sys.stdout.write(json.dumps(bodies) + "\n")
     else:
         sys.stdout.write("".join(f"{body['key']}\n" for body in bodies if _is_good(body)))
-    return exits.FAILED if failed else exits.DONE
+    return exits.shared(failures)
 
 
 def _is_good(body: dict[str, Any]) -> bool:
@@ -64,9 +67,17 @@ def _checked(local: Local, console: Console, which: tuple[str | None, str | None
     yield from service.keeping.verify_all(on_check=teller(console))
 
 
-def _asking(local: Local, checkup: Checkup) -> Any:
-    job_id = local.repair(checkup)["job_id"]
-    return lambda: local.job(job_id)
+def _mended(local: Local, console: Console, checkup: Checkup) -> dict[str, Any]:
+    """The job that has fetched what is damaged, at its end; or why there is none."""
+    try:
+        job_id = local.repair(checkup)["job_id"]
+        job = follow(console, lambda: local.job(job_id), wait=local.rest)
+    except WindlassError as error:
+        exits.say_failure(console, checkup.model.key, error.message, error.hint)
+        return {"error_code": error.code, "error_message": error.message}
+    if "error_message" in job:
+        exits.say_failure(console, checkup.model.key, job["error_message"])
+    return {"job": job}
 
 
 def _say(console: Console, checkup: Checkup) -> None:
