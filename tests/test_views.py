@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sample import entry, file_of, manifest_of
+from windlass import words
 from windlass.jobs.job import Job
 from windlass.jobs.states import Phase, State
 from windlass.pull import Progress
 from windlass.transfer.meter import Meter, Underway
-from windlass.views import JobView, items, job_body, job_detail, time_text
+from windlass.views import JobView, items, job_body, job_detail
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 CREATED = 1759505603.496
@@ -77,7 +78,7 @@ def test_a_job_that_transfers_is_as_in_the_seed() -> None:
             },
         ],
         "bytes_per_second": 500,
-        "estimated_completion": time_text(CREATED + 10 + 3100 / 500),
+        "estimated_completion": words.timestamp(CREATED + 10 + 3100 / 500),
         "started_at": "2025-10-03T15:33:23.496Z",
         "phase": "transferring",
     }
@@ -262,4 +263,4 @@ def test_details_of_a_completed_job_say_where_it_stands() -> None:
 )
 def test_times_are_utc_with_milliseconds(seconds: float, text: str) -> None:
     """Also on the full second, where Python would leave the fraction out."""
-    assert time_text(seconds) == text
+    assert words.timestamp(seconds) == text

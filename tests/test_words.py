@@ -70,3 +70,8 @@ def test_speeds_are_sizes_a_second() -> None:
 def test_durations_have_two_units(seconds: float | None, text: str) -> None:
     """Enough to decide whether to wait; what is not known is a dash."""
     assert words.duration(seconds) == text
+
+
+def test_timestamp() -> None:
+    """Times are UTC in ISO 8601 with milliseconds and Z."""
+    assert words.timestamp(0.9996) == "1970-01-01T00:00:00.999Z"

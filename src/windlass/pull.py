@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from windlass import words
 from windlass.errors import StorageUnavailable
 from windlass.jobs.states import Phase
 from windlass.library.arrivals import Arrival
 from windlass.library.cloning import clone
 from windlass.library.digests import ShouldStop, digest_file
 from windlass.library.elsewhere import Elsewhere
-from windlass.library.receipts import Receipt, timestamp
+from windlass.library.receipts import Receipt
 from windlass.library.shelf import Shelf, State
 from windlass.manifest import Manifest, ManifestFile
 from windlass.transfer.batch import fetch_all
@@ -256,7 +257,7 @@ def _publish(manifest: Manifest, staged: Mapping[ManifestFile, Staged], means: M
     False where a file is neither here any more nor on the shelf. A partial that is gone is most often there: two jobs
     may wait for the same projector, and the one that was first has published it.
     """
-    now = timestamp(means.clock())
+    now = words.timestamp(means.clock())
     # In the order of their names, which is the same for every job: of two that want the same ones, the first to have
     # one gets all. Each once: who claims a partial a second time finds himself in the way.
     ready = {whole.path: (_arrival(file, whole, means.endpoint, now), whole.seal) for file, whole in staged.items()}

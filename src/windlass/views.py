@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from windlass import words
 from windlass.errors import Cancelled
 from windlass.folder import Condition
 from windlass.jobs.job import Job
@@ -84,11 +84,6 @@ class Measures:
     limit_rate: int
 
 
-def time_text(seconds: float) -> str:
-    """Unix seconds as UTC in ISO 8601 with milliseconds and `Z` (contract §2)."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def job_body(view: JobView, status: str | None = None) -> dict[str, Any]:
     """A job in LM Studio's shape, with the extra fields of the contract; `status` overrides the job's own word."""
     job = view.job
@@ -100,12 +95,12 @@ def job_body(view: JobView, status: str | None = None) -> dict[str, Any]:
         "items": items(job.manifest),
         "phase": view.phase,
         # Accepted is started, as clients see it: a queued job is `downloading` too, and the time must not move later.
-        "started_at": time_text(job.created_at),
+        "started_at": words.timestamp(job.created_at),
     }
     if job.status == "downloading":
         body |= _speed(view)
     if job.completed_at is not None and job.state is State.COMPLETED:
-        body["completed_at"] = time_text(job.completed_at)
+        body["completed_at"] = words.timestamp(job.completed_at)
     return body | _error(job)
 
 
@@ -123,7 +118,7 @@ def job_detail(view: JobView) -> dict[str, Any]:
         "why": manifest.why,
         **({"fits_memory": view.fits} if view.fits else {}),
         "source": view.source,
-        "log": [{"at": time_text(at), "text": text} for at, text in view.log],
+        "log": [{"at": words.timestamp(at), "text": text} for at, text in view.log],
         "files": [_file(view, index) for index in range(len(manifest.files))],
     }
     if view.path and job.state is State.COMPLETED:
@@ -178,7 +173,7 @@ def _speed(view: JobView) -> dict[str, Any]:
     if speed <= 0 or view.phase is not Phase.TRANSFERRING:
         return {}
     left = max(0, view.job.total - view.downloaded)
-    end = time_text(view.at + min(left / speed, 10 * 365 * 86400))
+    end = words.timestamp(view.at + min(left / speed, 10 * 365 * 86400))
     # Whole bytes, though the seed shows a fraction: clients that read an integer fail on it, and others do not mind.
     return {"bytes_per_second": ceil(speed), "estimated_completion": end}
 

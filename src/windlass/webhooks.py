@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
+from windlass import words
 from windlass.errors import InvalidRequest, StateFailure, WindlassError
 from windlass.jobs.job import End
 from windlass.jobs.states import State
 from windlass.library.disk import storage_errors, write_atomically
-from windlass.views import time_text
 
 BEAT = 1.0  # seconds between looks
 PATIENCE = 24 * 3600.0  # seconds after which an end is old news
@@ -168,7 +168,7 @@ class Receiver:
         except WindlassError:
             data = {"job_id": end.job_id}
         kind = "job.completed" if end.state is State.COMPLETED else "job.failed"
-        body = json.dumps({"type": kind, "timestamp": time_text(end.at), "data": data}).encode()
+        body = json.dumps({"type": kind, "timestamp": words.timestamp(end.at), "data": data}).encode()
         message_id = f"{end.job_id}-{end.number}"
         headers = {
             "Content-Type": "application/json",

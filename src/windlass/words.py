@@ -1,8 +1,12 @@
-"""Numbers, and how a job goes, as people read them. Units are of 1000, as in `lms` and on the label of a disk."""
+"""Numbers, and how a job goes, as people read them; and times, as programs do.
+
+Units are of 1000, as in `lms` and on the label of a disk.
+"""
 
 import math
 import textwrap
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -44,6 +48,11 @@ def duration(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h {whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d {whole % 86400 // 3600}h"
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since 1970 as UTC in ISO 8601 with milliseconds and `Z`, as everywhere in the API."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def time_left(job: Mapping[str, Any]) -> str:

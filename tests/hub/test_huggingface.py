@@ -31,8 +31,8 @@ def test_listing(site: Site, hub: HuggingFace) -> None:
         site, "a/b", "x.gguf", texts={"config.json": "{}"}, gated="auto", tags=["mlx", 3], library_name="mlx"
     )
     listing = hub.listing("a/b")
-    assert (listing.repo, listing.commit, listing.gated, listing.private) == ("a/b", COMMIT, True, False)
-    assert (listing.tags, listing.library_name, listing.pipeline_tag) == (("mlx",), "mlx", None)
+    assert (listing.repo, listing.commit, listing.gated) == ("a/b", COMMIT, True)
+    assert (listing.tags, listing.library_name) == (("mlx",), "mlx")
     assert listing.files == (
         HubFile("x.gguf", 6, Digest("sha256", SHA256)),
         HubFile("config.json", 2, Digest("git-sha1", SHA1)),

@@ -91,7 +91,7 @@ def test_explanation(place: Place) -> None:
     add_repository(place.hub, "a/b-GGUF", "x-Q8_0.gguf", "x-Q4_K_M.gguf", gated="manual")
     resolution = place.resolver().explain(parse("hf.co/a/b-GGUF"))
     assert (resolution.alternatives, resolution.gated) == ({"Q8_0": 11, "Q4_K_M": 13}, True)
-    assert "default" in resolution.why
+    assert "default" in resolution.manifest.why
 
 
 @pytest.mark.parametrize(

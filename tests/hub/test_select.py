@@ -15,7 +15,7 @@ from windlass import errors
 from windlass.errors import NoModelFiles, QuantizationNotFound, WindlassError
 from windlass.hub.listing import HubFile, Listing
 from windlass.hub.select import needs, select
-from windlass.hub.selection import Selection, Wish, offered, readable
+from windlass.hub.selection import Selection, Wish, offered, size_of
 from windlass.manifest import Digest, Format
 from windlass.quantization import is_decoy, is_draft, is_gguf, is_matrix, is_projector, label_of, shard_of
 
@@ -137,7 +137,7 @@ def test_alternatives_are_whole_downloads() -> None:
     alternatives = ask(shape, Wish()).alternatives
     assert len(alternatives) == 16
     for label, size in alternatives.items():
-        assert ask(shape, Wish(label)).size == size
+        assert size_of(chosen.file for chosen in ask(shape, Wish(label)).files) == size
 
 
 def test_why_names_the_rule() -> None:
@@ -160,9 +160,9 @@ def test_near_misses_are_named() -> None:
 
 
 def test_sizes_for_people() -> None:
-    """Sizes are in units of 1000, and one that is not known is left out."""
-    assert [readable(n) for n in (5, 5300, 5_300_000, 5_030_000_000)] == ["5 B", "5.3 kB", "5.3 MB", "5.03 GB"]
-    assert offered({"8bit": 2_000_000_000, "4bit": 0}) == "It comes in 4bit, 8bit (2.00 GB)."
+    """Sizes are written as everywhere, and one that is not known is left out."""
+    sizes = {"8bit": 999_999, "16bit": 2_300_000_000_000, "4bit": 0}
+    assert offered(sizes) == "It comes in 4bit, 8bit (1.00 MB), 16bit (2.30 TB)."
 
 
 # -- properties

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library.shelving import file_of, manifest_of
-from windlass.library.receipts import ModelReceipt, Receipt, Receipts, read_model, slug, timestamp
+from windlass.library.receipts import ModelReceipt, Receipt, Receipts, read_model, slug
 from windlass.manifest import CatalogEntry
 
 RECEIPT = Receipt.of(
@@ -151,8 +151,3 @@ def test_slugs(one: str, other: str) -> None:
     assert len(slug(one)) <= 113
     assert not set(slug(one)) - set("abcdefghijklmnopqrstuvwxyz0123456789._@-")
     assert not slug(one).startswith(".")
-
-
-def test_timestamp() -> None:
-    """Times are UTC in ISO 8601 with milliseconds and Z."""
-    assert timestamp(0.9996) == "1970-01-01T00:00:00.999Z"

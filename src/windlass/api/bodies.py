@@ -36,7 +36,7 @@ async def read_download(request: Request) -> DownloadRequest:
         InvalidModel, InvalidRequest: it is not one.
         BodyTooLarge, UnsupportedMediaType: it is not read.
     """
-    raw = await read_object(request)
+    raw = await read_object(request, wrong=InvalidModel)
     if "model" not in raw:
         raise InvalidModel("Missing required field 'model'")
     model, quantization = raw["model"], raw.get("quantization")
@@ -116,12 +116,14 @@ def read_changes(raw: Mapping[str, Any]) -> Changes:
     return cast("Changes", dict(raw))
 
 
-async def read_object(request: Request, *, optional: bool = False) -> dict[str, Any]:
+async def read_object(
+    request: Request, *, optional: bool = False, wrong: type[InvalidRequest] = InvalidRequest
+) -> dict[str, Any]:
     """The body as a JSON object; an `optional` one that is empty is an empty object.
 
     Raises:
         BodyTooLarge, UnsupportedMediaType: it is not read.
-        InvalidModel: it is no JSON object.
+        InvalidRequest: it is no JSON object; of the class that is handed in.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not optional:
@@ -136,7 +138,7 @@ async def read_object(request: Request, *, optional: bool = False) -> dict[str, 
     except (ValueError, RecursionError):
         raw = None
     if not isinstance(raw, dict):
-        raise InvalidModel("The body is not a JSON object")
+        raise wrong("The body is not a JSON object")
     return raw
 
 

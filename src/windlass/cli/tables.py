@@ -119,10 +119,8 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> "Table":
 
 def show_tokens(tokens: "Sequence[Token]", *, as_json: bool) -> None:
     """The tokens, without what is secret."""
-    from windlass.views import time_text
-
     rows = [
-        {"name": one.name, "id": one.id, "scopes": [*one.scopes], "created_at": time_text(one.created_at)}
+        {"name": one.name, "id": one.id, "scopes": [*one.scopes], "created_at": words.timestamp(one.created_at)}
         for one in tokens
     ]
     if as_json:

@@ -127,10 +127,8 @@ class HuggingFace:
             commit,
             tuple(files.values()),
             gated=bool(info.get("gated")),
-            private=info.get("private") is True,
             tags=_texts(info.get("tags")),
             library_name=_text(info.get("library_name")),
-            pipeline_tag=_text(info.get("pipeline_tag")),
         )
 
     def read(self, repo: str, commit: str, path: str, limit: int = 4 * MIB) -> bytes:

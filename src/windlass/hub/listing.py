@@ -28,7 +28,5 @@ class Listing:
     commit: str
     files: tuple[HubFile, ...]
     gated: bool = False
-    private: bool = False
     tags: tuple[str, ...] = ()
     library_name: str | None = None
-    pipeline_tag: str | None = None

@@ -41,11 +41,6 @@ class Resolution:
     gated: bool = False
     warnings: tuple[str, ...] = ()
 
-    @property
-    def why(self) -> str:
-        """Which rule chose the files."""
-        return self.manifest.why
-
 
 @dataclass(frozen=True, slots=True)
 class _Found:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from windlass import words
 from windlass.hub.listing import HubFile
 from windlass.manifest import Format, Role
 from windlass.names import PathKind
@@ -53,25 +54,10 @@ class Selection:
     why: str = ""
     by_size: bool = False
 
-    @property
-    def size(self) -> int:
-        """Bytes of all chosen files."""
-        return size_of(chosen.file for chosen in self.files)
-
 
 def size_of(files: Iterable[HubFile]) -> int:
     """Bytes of all of them."""
     return sum(file.size for file in files)
-
-
-def readable(size: int) -> str:
-    """Bytes in units of 1000, as `lms` shows them: `5.03 GB`."""
-    number = float(size)
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.2f} GB"
 
 
 def offered(alternatives: Mapping[str, int]) -> str:
@@ -79,7 +65,7 @@ def offered(alternatives: Mapping[str, int]) -> str:
     if not alternatives:
         return "Its file names state no quantization: ask for none."
     ordered = sorted(alternatives.items(), key=_by_size)
-    return f"It comes in {', '.join(f'{label} ({readable(size)})' if size else label for label, size in ordered)}."
+    return f"It comes in {', '.join(f'{label} ({words.size(size)})' if size else label for label, size in ordered)}."
 
 
 def _by_size(item: tuple[str, int]) -> tuple[int, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from windlass import words
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
-from windlass.library.receipts import CHUNK_SIZE, Receipts, timestamp
+from windlass.library.receipts import CHUNK_SIZE, Receipts
 
 
 class Verdict(StrEnum):
@@ -80,7 +81,7 @@ class Checking:
                 return Checked(
                     shelf_path, before.st_size, Verdict.DAMAGED, damage_of(receipt.size, receipt.chunks, chunks)
                 )
-            now = timestamp(self.clock())
+            now = words.timestamp(self.clock())
             found = replace(receipt, mtime_ns=before.st_mtime_ns, verified_at=now, chunks=chunks)
             if self.keeps:
                 self.receipts.write(shelf_path, found)
@@ -96,7 +97,7 @@ class Checking:
         with storage_errors("noting that a check begins", root):
             with suppress(FileNotFoundError):
                 return self._round.read_text(encoding="ascii").strip()
-            began = timestamp(self.clock())
+            began = words.timestamp(self.clock())
             if not self.keeps or not root.exists():
                 return began
             folder_below(root, PRIVATE)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from windlass import words
 from windlass.errors import StorageUnavailable
 from windlass.library.cloning import clone
 from windlass.library.digests import OnProgress, digest_file
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, sync_file, sync_folder
 from windlass.library.imports import Import, Way, state_of
-from windlass.library.receipts import Receipt, Receipts, timestamp
+from windlass.library.receipts import Receipt, Receipts
 from windlass.manifest import ManifestFile
 
 
@@ -40,7 +41,7 @@ class Importing:
                 return self._is_same(one, place)
             ready = self._ready(one.source, place, way)
             file, chunks = _file(one, ready, on_progress)
-            receipt = Receipt.of(file, source="", verified_at=timestamp(self.clock()), chunks=chunks)
+            receipt = Receipt.of(file, source="", verified_at=words.timestamp(self.clock()), chunks=chunks)
             receipt = replace(receipt, mtime_ns=ready.stat().st_mtime_ns, adopted=True)
             self.receipts.write(one.shelf_path, receipt)
             ready.rename(place)

@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +21,6 @@ from windlass.names import safe_path
 CHUNK_SIZE = 16 * 1024 * 1024
 VERSION = 1
 _LARGEST = 64 * 1024 * 1024  # bytes of one receipt; 16 TiB of chunk digests fit
-
-
-def timestamp(seconds: float) -> str:
-    """Seconds since 1970 as UTC in ISO 8601 with milliseconds and `Z`, as everywhere in the API."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from windlass import words
 from windlass.library.arrivals import Arrival, Publisher
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
 from windlass.library.facts import Model, ShelfFile, describe
 from windlass.library.inventory import Inventory
 from windlass.library.keys import find, with_keys
-from windlass.library.receipts import ModelReceipt, Receipt, Receipts, timestamp
+from windlass.library.receipts import ModelReceipt, Receipt, Receipts
 from windlass.library.stock import Oddity
 from windlass.library.survey import found_of
 from windlass.manifest import CatalogEntry, Manifest, ManifestFile
@@ -116,7 +117,7 @@ class Shelf:
             after = path.stat()
             if digest != file.digest or before.st_mtime_ns != after.st_mtime_ns:
                 return False
-            receipt = Receipt.of(file, source="", verified_at=timestamp(self._clock()), chunks=chunks)
+            receipt = Receipt.of(file, source="", verified_at=words.timestamp(self._clock()), chunks=chunks)
             receipt = replace(receipt, mtime_ns=after.st_mtime_ns, adopted=True)
             self.receipts.write(file.shelf_path, receipt)
         return True
@@ -161,7 +162,7 @@ class Shelf:
         """
         with storage_errors(f"keeping the receipt of {manifest.id}", self.models_dir):
             before = self.receipts.model_of(manifest)
-            finished_at = (before and before.finished_at) or timestamp(self._clock())
+            finished_at = (before and before.finished_at) or words.timestamp(self._clock())
             self.receipts.write_model(ModelReceipt(manifest, finished_at, dict(overrides or {})))
 
     def models(self) -> list[Model]:

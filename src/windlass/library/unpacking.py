@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from windlass import words
 from windlass.errors import ChecksumMismatch, InsufficientStorage, InvalidRequest, StorageUnavailable
 from windlass.library.arrivals import Arrival
 from windlass.library.checking import damage_of
@@ -19,7 +20,7 @@ from windlass.library.exporting import OnFile
 from windlass.library.exports import Export, Packed, Record
 from windlass.library.importing import give_name
 from windlass.library.imports import Way
-from windlass.library.receipts import Receipt, timestamp
+from windlass.library.receipts import Receipt
 from windlass.library.shelf import Shelf, State
 from windlass.library.staging import staging
 from windlass.manifest import ManifestFile
@@ -143,7 +144,7 @@ class Unpacking:
         return way == "copy"
 
     def _receipt(self, file: ManifestFile, record: Record, packed: Packed, chunks: tuple[str, ...]) -> Receipt:
-        receipt = Receipt.of(file, source=record.source, verified_at=timestamp(self.clock()), chunks=chunks)
+        receipt = Receipt.of(file, source=record.source, verified_at=words.timestamp(self.clock()), chunks=chunks)
         # Where it had no model's receipt it has none here, and counts as put there by a person.
         return receipt if packed.finished_at else replace(receipt, adopted=True)
 
