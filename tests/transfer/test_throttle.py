@@ -229,3 +229,21 @@ def test_a_bucket_saves_up_for_a_moment_only() -> None:
     assert bucket.wait(3600.0) == pytest.approx(1.0)
     bucket.rate = None
     assert bucket.wait(3600.0) == 0.0
+
+
+def test_a_connection_with_much_on_its_way_goes_on_under_a_new_limit() -> None:
+    """It is itself that must not wait for what it had taken before."""
+
+    async def story() -> float:
+        lane = Throttle().lane()
+        allowance = Allowance(lane)
+        allowance.room(1 << 20)
+        lane.bucket.rate = 100_000
+        allowance.take(1 << 20)
+        began = asyncio.get_running_loop().time()
+        while held_back := allowance.wait():
+            await asyncio.wait([held_back])
+        allowance.close()
+        return asyncio.get_running_loop().time() - began
+
+    assert run(story()) < 0.5

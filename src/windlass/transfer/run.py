@@ -50,6 +50,7 @@ class Allowance:
         self._lane = lane
         self._credit = 0
         self._asked: asyncio.Future[int] | None = None
+        self._counted = True  # whether there was a limit when room was asked for
 
     def wait(self) -> "asyncio.Future[int] | None":
         """What to wait for before more is taken, None where more may be."""
@@ -62,11 +63,16 @@ class Allowance:
 
     def room(self, wanted: int) -> int:
         """How much of `wanted` bytes may be taken before `wait` has to be asked again."""
-        return min(wanted, self._credit) if self._lane.limited else wanted
+        self._counted = self._lane.limited
+        return min(wanted, self._credit) if self._counted else wanted
 
     def take(self, size: int) -> None:
-        """Account for bytes."""
-        if self._lane.limited:
+        """Account for bytes.
+
+        Not for those that were let in before there was a limit: a MiB of each connection would be owed at once, and at
+        100 kB/s nothing would come for a minute.
+        """
+        if self._counted and self._lane.limited:
             self._credit -= size
 
     def close(self) -> None:
