@@ -88,6 +88,22 @@ def test_one_flipped_byte_costs_a_chunk(acme: Hub, home: Home, long: str, offset
         assert (whole["whole"], "job" in whole, acme.sent(BIG) - before <= 2 * CHUNK) == (True, False, True)
 
 
+def test_what_was_found_damaged_is_fetched_by_who_asks_for_it(acme: Hub, home: Home, long: str) -> None:
+    """Though neither size nor time tell of it, and nobody has asked for a repair: it is no model until it is right."""
+    path = home.models / "acme" / "Long-GGUF" / BIG
+    with Server(home) as server:
+        server.finished(server.download(long, "Q4_K_M")["job_id"])
+        right, at = sha256(path), path.stat()
+        flip(path, CHUNK + 3)
+        os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+        assert ask(server, "POST", "long", "/verify").json["whole"] is False
+        assert models(server) == []
+        job = server.download(long, "Q4_K_M")
+        assert job["status"] == "downloading"
+        server.finished(job["job_id"])
+        assert (sha256(path), models(server)) == (right, ["long"])
+
+
 def test_while_it_is_mended_it_is_no_model(acme: Hub, home: Home, long: str) -> None:
     """Nothing that is not whole is listed; another repair meanwhile, or a deletion, is refused."""
     with Server(home) as server:

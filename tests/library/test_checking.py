@@ -1,6 +1,7 @@
 """A check finds what has changed, where, and nothing else; a round over all goes on where it was broken off."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from windlass.errors import Stopped, StorageUnavailable
 from windlass.library.checking import Checked, Checking, Verdict
 from windlass.library.digests import digest_file
 from windlass.library.receipts import CHUNK_SIZE
-from windlass.library.shelf import Shelf
+from windlass.library.shelf import Shelf, State
 
 CONTENT = b"GGUF" + os.urandom(2 * CHUNK_SIZE + 1000)
 FILE = file_of(CONTENT)
@@ -77,13 +78,29 @@ def test_what_is_whole_is_noted_as_such(shelf: Shelf, checking: Checking, clock:
 def test_damage_is_found_where_it_is(
     shelf: Shelf, checking: Checking, offsets: tuple[int, ...], damage: tuple[int, ...], quietly: bool
 ) -> None:
-    """By chunk, whether or not the file's time tells of it; its receipt is left as it was."""
+    """By chunk, whether or not the file's time tells of it; and again, for what it should be stays written down."""
     before = shelf.receipts.read(FILE.shelf_path)
     for offset in offsets:
         change(shelf.path_of(FILE), offset, quietly=quietly)
-    found = checking.check(FILE.shelf_path)
-    assert found == Checked(FILE.shelf_path, FILE.size, Verdict.DAMAGED, damage)
-    assert shelf.receipts.read(FILE.shelf_path) == before
+    for _ in range(2):
+        found = checking.check(FILE.shelf_path)
+        assert found == Checked(FILE.shelf_path, FILE.size, Verdict.DAMAGED, damage)
+        mtime_ns = shelf.path_of(FILE).stat().st_mtime_ns
+        assert before
+        assert shelf.receipts.read(FILE.shelf_path) == replace(before, mtime_ns=mtime_ns, damaged=True)
+
+
+def test_what_is_known_to_be_damaged_is_not_here(shelf: Shelf, checking: Checking) -> None:
+    """Also where the file's time tells nothing; until it is found whole again, or somebody puts another in its place."""
+    change(shelf.path_of(FILE), 3, quietly=True)
+    assert shelf.state_of(FILE) is State.PRESENT
+    checking.check(FILE.shelf_path)
+    assert shelf.state_of(FILE) is State.OTHER
+    change(shelf.path_of(FILE), 3, quietly=False)
+    assert shelf.state_of(FILE) is State.UNVERIFIED
+    shelf.path_of(FILE).write_bytes(CONTENT)
+    assert checking.check(FILE.shelf_path).verdict is Verdict.WHOLE
+    assert shelf.state_of(FILE) is State.PRESENT
 
 
 @pytest.mark.parametrize(("size", "damage"), [(CHUNK_SIZE, (1, 2)), (0, (0, 1, 2)), (len(CONTENT) + 1, (2,))])

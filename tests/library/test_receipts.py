@@ -46,6 +46,7 @@ def test_what_is_on_disk(receipts: Receipts) -> None:
         "verified_at": "2026-01-02T03:04:05.678Z",
         "chunks": ["0123456789abcdef"],
         "adopted": False,
+        "damaged": False,
         "chunk_size": 16 * 1024 * 1024,
     }
 

@@ -8,9 +8,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from windlass import words
+from windlass.errors import StorageFailure
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
-from windlass.library.receipts import CHUNK_SIZE, Receipts
+from windlass.library.receipts import CHUNK_SIZE, Receipt, Receipts
 
 
 class Verdict(StrEnum):
@@ -55,7 +56,7 @@ class Checking:
     def check(
         self, shelf_path: str, *, on_progress: OnProgress | None = None, should_stop: ShouldStop = never
     ) -> Checked:
-        """Hash one file as it stands, and note when it was found whole.
+        """Hash one file as it stands, and note what it was found to be: whole, and when, or damaged.
 
         Args:
             shelf_path: the file's.
@@ -78,14 +79,21 @@ class Checking:
                 path, receipt.digest.algorithm, on_progress=on_progress, should_stop=should_stop
             )
             if digest != receipt.digest or not _is_unchanged(before, path.stat()):
+                self._note_damage(shelf_path, replace(receipt, mtime_ns=before.st_mtime_ns, damaged=True))
                 return Checked(
                     shelf_path, before.st_size, Verdict.DAMAGED, damage_of(receipt.size, receipt.chunks, chunks)
                 )
             now = words.timestamp(self.clock())
-            found = replace(receipt, mtime_ns=before.st_mtime_ns, verified_at=now, chunks=chunks)
+            found = replace(receipt, mtime_ns=before.st_mtime_ns, verified_at=now, chunks=chunks, damaged=False)
             if self.keeps:
                 self.receipts.write(shelf_path, found)
         return Checked(shelf_path, before.st_size, Verdict.WHOLE)
+
+    def _note_damage(self, shelf_path: str, receipt: Receipt) -> None:
+        """Nobody shall take the file for whole from now on. A disk that damages files may not take this."""
+        if self.keeps:
+            with suppress(OSError, StorageFailure):
+                self.receipts.write(shelf_path, receipt)
 
     def begin_round(self) -> str:
         """When the round began that is under way; one that is broken off stays under way.
@@ -118,7 +126,8 @@ class Checking:
             found = (self.receipts.models_dir / shelf_path).stat()
         except OSError:
             return None
-        if receipt and receipt.verified_at >= since and receipt.agrees(found.st_size, found.st_mtime_ns):
+        is_good = receipt and not receipt.damaged and receipt.verified_at >= since
+        if receipt and is_good and receipt.agrees(found.st_size, found.st_mtime_ns):
             return Checked(shelf_path, found.st_size, Verdict.WHOLE)
         return None
 

@@ -84,7 +84,9 @@ class Inventory:
 
     def _gist(self, shelf_path: str) -> list[Any] | None:
         receipt = self._receipts.read(shelf_path)
-        return [receipt.size, receipt.mtime_ns, receipt.digest.hex, receipt.adopted] if receipt else None
+        if receipt is None:
+            return None
+        return [receipt.size, receipt.mtime_ns, "" if receipt.damaged else receipt.digest.hex, receipt.adopted]
 
     def _model(self, found: Found, stock: Stock) -> Model | Oddity:
         """The model with what its head says. One that only its shape vouches for is none if its head does not agree."""

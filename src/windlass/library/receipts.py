@@ -38,6 +38,8 @@ class Receipt:
         verified_at: UTC, ISO 8601.
         chunks: xxh3-64 of each chunk of 16 MiB as 16 hex digits, front to back; empty when nobody took them.
         adopted: whether the file came by another way and was hashed where it stood.
+        damaged: whether the file, as it stood at `mtime_ns`, was found to be something else since. All but that time
+            goes on to say what it should be, so that it can be mended.
     """
 
     digest: Digest
@@ -50,6 +52,7 @@ class Receipt:
     verified_at: str
     chunks: tuple[str, ...] = ()
     adopted: bool = False
+    damaged: bool = False
 
     @classmethod
     def of(cls, file: ManifestFile, *, source: str, verified_at: str, chunks: tuple[str, ...] = ()) -> "Receipt":
@@ -57,7 +60,7 @@ class Receipt:
         return cls(file.digest, file.size, 0, source, file.repo, file.commit, file.path, verified_at, chunks)
 
     def agrees(self, size: int, mtime_ns: int) -> bool:
-        """Whether the file is, as far as its size and time tell, still the one that was verified."""
+        """Whether the file is, as far as its size and time tell, still the one that was looked at."""
         return (self.size, self.mtime_ns) == (size, mtime_ns)
 
 
@@ -188,8 +191,9 @@ def read_model(path: Path) -> ModelReceipt | None:
 def _is_of_a_file(receipt: Receipt) -> bool:
     texts = [receipt.digest.algorithm, receipt.digest.hex, receipt.source, receipt.repo, receipt.commit, receipt.path]
     sizes = [receipt.size, receipt.mtime_ns]
-    is_sound = all(map(_is_text, [*texts, receipt.verified_at, *receipt.chunks])) and isinstance(receipt.adopted, bool)
-    return is_sound and all(isinstance(size, int) for size in sizes)
+    is_sound = all(map(_is_text, [*texts, receipt.verified_at, *receipt.chunks]))
+    flags = [receipt.adopted, receipt.damaged]
+    return is_sound and all(isinstance(flag, bool) for flag in flags) and all(isinstance(size, int) for size in sizes)
 
 
 def _is_sound(manifest: Manifest) -> bool:

@@ -42,7 +42,7 @@ def judge(file: ManifestFile, size: int | None, mtime_ns: int, receipt: Receipt 
         return State.OTHER
     if receipt is None or not receipt.agrees(size, mtime_ns) or receipt.digest.algorithm != file.digest.algorithm:
         return State.UNVERIFIED
-    return State.PRESENT if receipt.digest == file.digest else State.OTHER
+    return State.PRESENT if receipt.digest == file.digest and not receipt.damaged else State.OTHER
 
 
 def _weights(files: Iterable[ShelfFile]) -> set[str]:

@@ -18,7 +18,7 @@ from windlass.manifest import Manifest, ManifestFile
 
 @dataclass(frozen=True, slots=True)
 class Gist:
-    """What a list wants of a file's receipt."""
+    """What a list wants of a file's receipt; `hex` is what it was found to be, empty where that was not what it should."""
 
     stamp: Stamp
     hex: str
@@ -147,7 +147,7 @@ def _place(repo: str, files: Files, unclaimed: Iterable[str], books: Books, resu
 
     def is_verified(path: str) -> bool:
         gist = books.gist(f"{repo}/{path}")
-        return gist is not None and gist.stamp == files[path]
+        return gist is not None and gist.stamp == files[path] and gist.hex != ""
 
     return Place(
         models_dir=books.models_dir,
