@@ -1,0 +1,58 @@
+"""What is elsewhere on this machine comes in without a byte from the hub, or leaves no trace."""
+
+import errno
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from a_network import Answers
+from pulling import bring, left_over, means_of, seen
+from sample import file_of, manifest_of
+from windlass.library.elsewhere import SMALLEST, Elsewhere
+from windlass.library.shelf import Shelf
+from windlass.pull import Means
+
+CONTENT = b"GGUF" + os.urandom(SMALLEST)
+FILE = file_of(CONTENT)
+MANIFEST = manifest_of(FILE)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """The same content in another program's folder."""
+    path = tmp_path / "theirs" / "some.bin"
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def means(tmp_path: Path, theirs: Path) -> Iterator[Means]:
+    (tmp_path / "models").mkdir()
+    shelf = Shelf(tmp_path / "models", tmp_path / "lmstudio", lambda: 1_760_000_000.0)
+    with ThreadPoolExecutor(2) as threads:
+        means = means_of(shelf, threads, Answers({FILE.path: CONTENT}))
+        yield replace(means, elsewhere=Elsewhere(folders=[theirs.parent]))
+
+
+def asked(means: Means) -> int:
+    """How often the hub was asked."""
+    assert isinstance(means.tools.network, Answers)
+    return len(means.tools.network.asked)
+
+
+def test_a_disk_that_knows_no_second_names(means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As exFAT, FAT and many shares: what is elsewhere is copied, and comes in all the same."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    progress = bring(MANIFEST, means)
+    assert "taken from" in progress.files[FILE.shelf_path].note
+    assert seen(means.shelf) == {FILE.path: CONTENT}
+    assert (asked(means), left_over(means.shelf)) == (0, [])
