@@ -1,5 +1,6 @@
 """What is elsewhere on this machine comes in without a byte from the hub, or leaves no trace."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ import pytest
 from a_network import Answers
 from pulling import bring, left_over, means_of, seen
 from sample import file_of, manifest_of
+from windlass.library import cloning
 from windlass.library.elsewhere import SMALLEST, Elsewhere
 from windlass.library.shelf import Shelf
-from windlass.pull import Means
+from windlass.pull import Means, progress_of, pull
 
 CONTENT = b"GGUF" + os.urandom(SMALLEST)
 FILE = file_of(CONTENT)
@@ -56,3 +58,28 @@ def test_a_disk_that_knows_no_second_names(means: Means, monkeypatch: pytest.Mon
     assert "taken from" in progress.files[FILE.shelf_path].note
     assert seen(means.shelf) == {FILE.path: CONTENT}
     assert (asked(means), left_over(means.shelf)) == (0, [])
+
+
+def test_a_cancelled_pull_stops_copying(means: Means, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of 40 GB takes minutes to copy: whoever stops the job does not wait for that, and nothing stays behind."""
+    copy_block, blocks = os.copy_file_range, []
+    monkeypatch.setattr(cloning, "_reflink", lambda *_: False)
+    monkeypatch.setattr(cloning, "_BLOCK", 1000)
+
+    async def cancelled() -> None:
+        task = asyncio.create_task(pull(MANIFEST, replace(means, hard_links=False), progress_of(MANIFEST, means.shelf)))
+        loop = asyncio.get_running_loop()
+
+        def copy(*arguments: int) -> int:
+            blocks.append(arguments)
+            loop.call_soon_threadsafe(task.cancel)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()  # the loop has its turns meanwhile
+            return copy_block(*arguments)
+
+        monkeypatch.setattr(os, "copy_file_range", copy)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert len(blocks) < 10
+    assert (seen(means.shelf), asked(means), left_over(means.shelf)) == ({}, 0, [])

@@ -179,7 +179,7 @@ def _bring_over(file: ManifestFile, means: Means, meter: Meter, should_stop: Sho
             with suppress(OSError):
                 ours.parent.mkdir(parents=True, exist_ok=True)
                 ours.unlink(missing_ok=True)  # a crash may have left one
-                way = clone(candidate, ours, hard_links=means.hard_links)
+                way = clone(candidate, ours, hard_links=means.hard_links, should_stop=should_stop)
                 if _is_taken(ours, file, meter, should_stop):
                     meter.kept, meter.note = file.size, f"taken from {candidate} ({way})"
                     return
