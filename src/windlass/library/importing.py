@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,24 +39,33 @@ class Importing:
             place = folder_below(root, parent) / name
             if os.path.lexists(place):
                 return self._is_same(one, place)
-            ready = self._ready(one.source, place, way)
-            file, chunks = _file(one, ready, on_progress)
-            receipt = Receipt.of(file, source="", verified_at=timestamp(self.clock()), chunks=chunks)
-            receipt = replace(receipt, mtime_ns=ready.stat().st_mtime_ns, adopted=True)
-            self.receipts.write(one.shelf_path, receipt)
-            ready.rename(place)
+            with self._ready(one.source, place, way) as ready:
+                file, chunks = _file(one, ready, on_progress)
+                receipt = Receipt.of(file, source="", verified_at=timestamp(self.clock()), chunks=chunks)
+                receipt = replace(receipt, mtime_ns=ready.stat().st_mtime_ns, adopted=True)
+                self.receipts.write(one.shelf_path, receipt)
+                ready.rename(place)
             sync_folder(place.parent)
             if way == "move" and ready != one.source:
                 one.source.unlink()
         return True
 
-    def _ready(self, source: Path, place: Path, way: Way) -> Path:
-        """The file under a name on the disk of its place, from which one rename brings it there."""
+    @contextmanager
+    def _ready(self, source: Path, place: Path, way: Way) -> Iterator[Path]:
+        """The file under a name on the disk of its place, from which one rename brings it there.
+
+        A name that was made for that is gone afterwards, whatever ends it: a person's Ctrl-C in the minutes that 40 GB
+        take must not cost 40 GB of the disk.
+        """
         if way == "move" and source.stat().st_dev == place.parent.stat().st_dev and not source.is_symlink():
-            return source
+            yield source
+            return
         ours = folder_below(self.receipts.models_dir, f"{PRIVATE}/partial") / f"{secrets.token_hex(8)}.over"
-        give_name(source, ours, way)
-        return ours
+        try:
+            give_name(source, ours, way)
+            yield ours
+        finally:
+            ours.unlink(missing_ok=True)
 
     def _is_same(self, one: Import, place: Path) -> bool:
         """False for what is there already; anything else in its place is refused."""
