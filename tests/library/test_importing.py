@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from windlass.errors import StorageUnavailable
-from windlass.library import importing
+from windlass.library import cloning, importing
 from windlass.library.importing import Importing
 from windlass.library.imports import Import, Way
 from windlass.library.shelf import Shelf
@@ -53,3 +53,26 @@ def test_a_link_to_a_file_is_brought_in_as_that_file(shelf: Shelf, one: Import, 
     assert (shelf.models_dir / PATH).read_bytes() == CONTENT
     assert list((shelf.private_dir / "partial").iterdir()) == []
     assert (link.is_symlink(), one.source.exists()) == (way != "move", True)
+
+
+@pytest.mark.parametrize("way", ["move", "copy"])
+def test_both_copying_and_hashing_are_told(
+    shelf: Shelf, one: Import, way: Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 40 GB each takes a minute; they go by different names, for each begins at nought."""
+    monkeypatch.setattr(cloning, "_reflink", lambda *_: False)
+    monkeypatch.setattr(cloning, "_BLOCK", 4)
+    told: list[tuple[str, int, int]] = []
+    Importing(shelf.receipts, lambda: 0.0).bring_in(one, way, lambda *seen: told.append(seen))
+    copied = [(f"{PATH}, copied", 7, 4), (f"{PATH}, copied", 7, 7)] if way == "copy" else []
+    assert told == [*copied, (PATH, 7, 7)]
+
+
+def test_the_look_at_what_stands_there_is_told(shelf: Shelf, one: Import) -> None:
+    """It may be the same, and then both are hashed: that takes its time too."""
+    place = shelf.models_dir / PATH
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    told: list[tuple[str, int, int]] = []
+    assert not Importing(shelf.receipts, lambda: 0.0).bring_in(one, "copy", lambda *seen: told.append(seen))
+    assert told == [(str(one.source), 7, 7), (str(place), 7, 7)]
