@@ -83,3 +83,21 @@ def test_a_cancelled_pull_stops_copying(means: Means, monkeypatch: pytest.Monkey
     asyncio.run(cancelled())
     assert len(blocks) < 10
     assert (seen(means.shelf), asked(means), left_over(means.shelf)) == ({}, 0, [])
+
+
+@pytest.mark.parametrize("at", ["elsewhere", "in its place", "both"])
+def test_what_was_hashed_and_is_not_the_file_does_not_count(means: Means, theirs: Path, at: str) -> None:
+    """When bytes begin to come, none of them is verified yet."""
+    place = means.shelf.path_of(FILE)
+    place.parent.mkdir(parents=True)
+    theirs.unlink()
+    for path in [theirs] * (at != "in its place") + [place] * (at != "elsewhere"):
+        path.write_bytes(CONTENT[:-1] + bytes([CONTENT[-1] ^ 1]))
+    progress = progress_of(MANIFEST, means.shelf)
+    meter = progress.files[FILE.shelf_path]
+    verified: list[int] = []
+    network = Answers({FILE.path: CONTENT}, watch=lambda request: verified.append(meter.checked))
+    asyncio.run(pull(MANIFEST, replace(means, tools=replace(means.tools, network=network)), progress))
+    assert verified[0] == 0
+    assert meter.checked == FILE.size
+    assert seen(means.shelf) == {FILE.path: CONTENT}

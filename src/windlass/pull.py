@@ -166,6 +166,7 @@ def _missing(manifest: Manifest, means: Means, progress: Progress, should_stop: 
             meter.kept = meter.checked = file.size
         else:
             missing.append(file)
+            meter.checked = 0  # what was hashed is not the file
             if meter.kept < file.size:
                 _bring_over(file, means, meter, should_stop)
     return missing
@@ -185,6 +186,8 @@ def _bring_over(file: ManifestFile, means: Means, meter: Meter, should_stop: Sho
                     return
         finally:
             ours.unlink(missing_ok=True)
+            if meter.kept < file.size:
+                meter.checked = 0  # nor is this one
 
 
 def _is_taken(ours: Path, file: ManifestFile, meter: Meter, should_stop: ShouldStop) -> bool:
