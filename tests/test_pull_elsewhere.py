@@ -17,6 +17,7 @@ from windlass.library import cloning
 from windlass.library.elsewhere import SMALLEST, Elsewhere
 from windlass.library.shelf import Shelf
 from windlass.pull import Means, progress_of, pull
+from windlass.transfer.partial import SMALL
 
 CONTENT = b"GGUF" + os.urandom(SMALLEST)
 FILE = file_of(CONTENT)
@@ -101,3 +102,14 @@ def test_what_was_hashed_and_is_not_the_file_does_not_count(means: Means, theirs
     assert verified[0] == 0
     assert meter.checked == FILE.size
     assert seen(means.shelf) == {FILE.path: CONTENT}
+
+
+@pytest.mark.parametrize("size", [1, SMALL - 1, SMALL])
+def test_what_is_written_in_one_go_never_has_two_names(means: Means, theirs: Path, size: int) -> None:
+    """A small file is written into whatever its partial is, unasked whether that is another program's file too."""
+    content = CONTENT[:size]
+    theirs.write_bytes(content)
+    file = file_of(content)
+    assert list(means.elsewhere.find(file)) == []
+    bring(manifest_of(file), replace(means, tools=replace(means.tools, network=Answers({file.path: content}))))
+    assert means.shelf.path_of(file).stat().st_nlink == theirs.stat().st_nlink == 1
