@@ -173,6 +173,7 @@ def _missing(manifest: Manifest, means: Means, progress: Progress, should_stop: 
             meter.kept = meter.checked = file.size
         else:
             missing.append(file)
+            meter.checked = 0  # what was hashed is not the file
             if meter.kept < file.size:
                 _bring_over(file, means, meter, should_stop)
     return missing
@@ -186,12 +187,14 @@ def _bring_over(file: ManifestFile, means: Means, meter: Meter, should_stop: Sho
             with suppress(OSError):
                 ours.parent.mkdir(parents=True, exist_ok=True)
                 ours.unlink(missing_ok=True)  # a crash may have left one
-                way = clone(candidate, ours, hard_links=means.hard_links)
+                way = clone(candidate, ours, hard_links=means.hard_links, should_stop=should_stop)
                 if _is_taken(ours, file, meter, should_stop):
                     meter.kept, meter.note = file.size, f"taken from {candidate} ({way})"
                     return
         finally:
             ours.unlink(missing_ok=True)
+            if meter.kept < file.size:
+                meter.checked = 0  # nor is this one
 
 
 def _is_taken(ours: Path, file: ManifestFile, meter: Meter, should_stop: ShouldStop) -> bool:

@@ -91,7 +91,7 @@ def test_damage_is_found_where_it_is(
 
 
 def test_what_is_known_to_be_damaged_is_not_here(shelf: Shelf, checking: Checking) -> None:
-    """Also where the file's time tells nothing; until it is found whole again, or somebody puts another in its place."""
+    """Also where the file's time tells nothing; until it is found whole again, or another is put in its place."""
     change(shelf.path_of(FILE), 3, quietly=True)
     assert shelf.state_of(FILE) is State.PRESENT
     checking.check(FILE.shelf_path)

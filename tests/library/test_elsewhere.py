@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from library.shelving import file_of
+from windlass.errors import Stopped
 from windlass.library import cloning
 from windlass.library.cloning import clone
 from windlass.library.elsewhere import SMALLEST, Elsewhere, places
@@ -83,6 +84,10 @@ def test_where_programs_keep_models(tmp_path: Path) -> None:
 # A second name
 
 
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(18, "Invalid cross-device link")
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return put(tmp_path / "source")
@@ -114,10 +119,6 @@ def test_shared_blocks_where_the_disk_has_them(source: Path, tmp_path: Path, mon
 
 def test_another_disk_gets_a_copy(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And where the kernel cannot copy between the two, it sends."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
     monkeypatch.setattr(os, "link", refuse)
     monkeypatch.setattr(os, "copy_file_range", refuse)
     assert clone(source, tmp_path / "target", hard_links=True) in {"copy", "reflink"}
@@ -135,3 +136,25 @@ def test_a_copy_that_fails_leaves_nothing(source: Path, tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="No space left"):
         clone(source, tmp_path / "target", hard_links=False)
     assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("kernel", ["copies", "sends"])
+def test_a_copy_is_stopped_between_blocks(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kernel: str
+) -> None:
+    """Of 40 GB too nobody waits for more than one of them, and what was copied by then is gone."""
+    target = tmp_path / "target"
+    copied: list[int] = []
+
+    def stop() -> bool:
+        copied.append(target.stat().st_size)
+        return len(copied) == 3
+
+    monkeypatch.setattr(cloning, "_reflink", lambda *_: False)
+    monkeypatch.setattr(cloning, "_BLOCK", 1000)
+    if kernel == "sends":
+        monkeypatch.setattr(os, "copy_file_range", refuse)
+    with pytest.raises(Stopped):
+        clone(source, target, hard_links=False, should_stop=stop)
+    assert copied == ([0, 0, 1000] if kernel == "sends" else [0, 1000, 2000])
+    assert not target.exists()

@@ -11,7 +11,7 @@ import pytest
 
 from library.shelving import Put, WriteGguf, bring, file_of, manifest_of
 from windlass.errors import ChecksumMismatch, InsufficientStorage, InvalidRequest, StorageUnavailable
-from windlass.library import exporting
+from windlass.library import cloning, exporting
 from windlass.library.exporting import Exported, Exporting
 from windlass.library.exports import find_export
 from windlass.library.facts import Model
@@ -161,7 +161,18 @@ def test_damage_is_told_from_a_bad_disk(shelf: Shelf, stick: Path, add: Add, mon
     assert list(stick.iterdir()) == []
 
 
-def spoiling(source: Path, target: Path, *, hard_links: bool) -> str:
+def test_how_far_it_is_is_told(shelf: Shelf, stick: Path, add: Add, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the copying too, which takes longest where it goes to a stick."""
+    monkeypatch.setattr(cloning, "_reflink", lambda *_: False)
+    told: list[tuple[str, int, int]] = []
+    model, out = add(), Exporting(shelf, stick)
+    out.begin([model])
+    out.add(model, lambda *seen: told.append(seen))
+    (file,) = model.files
+    assert told == [(f"{file.path}, copied", file.size, file.size), (file.path, file.size, file.size)]
+
+
+def spoiling(source: Path, target: Path, **_: object) -> str:
     target.write_bytes(source.read_bytes()[:-1] + b"?")
     return "copy"
 
@@ -234,7 +245,7 @@ def test_the_disks_refusals_are_about_the_folder(
 ) -> None:
     """In words that help where the folder is, not where the models are; and nothing is left there."""
 
-    def refuse(source: Path, target: Path, *, hard_links: bool) -> str:
+    def refuse(source: Path, target: Path, **_: object) -> str:
         target.write_bytes(b"half")
         raise OSError(number, os.strerror(number))
 

@@ -7,7 +7,8 @@ import pytest
 
 from library.shelving import Put, WriteGguf, bring, file_of, manifest_of
 from windlass.errors import ChecksumMismatch, InsufficientStorage, InvalidRequest, StorageUnavailable
-from windlass.library.exporting import Exporting
+from windlass.library import cloning
+from windlass.library.exporting import Exporting, OnFile
 from windlass.library.exports import Export, find_export
 from windlass.library.imports import Way
 from windlass.library.shelf import Shelf, State
@@ -44,13 +45,13 @@ def export_at(stick: Path) -> Export:
     return export
 
 
-def unpack(away: Shelf, stick: Path, way: Way = "copy") -> dict[str, bool]:
+def unpack(away: Shelf, stick: Path, way: Way = "copy", on_file: OnFile | None = None) -> dict[str, bool]:
     unpacking = Unpacking(away, lambda: 10**12, lambda: 1_770_000_000)
     export = export_at(stick)
     sources = sources_of(stick, export)
     unpacking.refuse_too_much(export, sources, way)
     (packed,) = export.models
-    return unpacking.bring_in(packed, export, sources, way)
+    return unpacking.bring_in(packed, export, sources, way, on_file)
 
 
 def manifest(stick: Path) -> Manifest:
@@ -77,6 +78,17 @@ def test_it_is_as_if_it_had_been_fetched(shelf: Shelf, away: Shelf, stick: Path,
     assert [model.key for model in away.models()] == ["owner/m"]
     assert away.models()[0].verified
     assert unpack(away, stick, way) == {PATH: False}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_how_far_it_is_is_told(away: Shelf, stick: Path, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the copying too, which takes longest where it comes from a stick."""
+    monkeypatch.setattr(cloning, "_reflink", lambda *_: False)
+    told: list[tuple[str, int, int]] = []
+    size = (stick / PATH).stat().st_size
+    unpack(away, stick, way, lambda *seen: told.append(seen))
+    copied = [(f"{PATH}, copied", size, size)] if way == "copy" else []
+    assert told == [*copied, (PATH, size, size)]
 
 
 @pytest.mark.parametrize("way", WAYS)

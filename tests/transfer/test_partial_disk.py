@@ -5,8 +5,9 @@ import fcntl
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -148,18 +149,53 @@ def test_a_partial_that_was_removed_is_noticed(tmp_path: Path) -> None:
     assert not exists(tmp_path, "f")
 
 
-def test_flushing_ahead_outlives_the_partial(tmp_path: Path) -> None:
-    """It has a descriptor of its own, and a flush that fails is not the place to complain."""
-    with ThreadPoolExecutor(1) as threads, opened(tmp_path) as partial:
-        partial.write(0, b"x")
-        partial.sync_soon(threads)
-        partial.sync_soon(threads)
-    reading, writing = os.pipe()  # a pipe cannot be flushed
-    partial = Partial.__new__(Partial)
-    partial.fd, partial._syncing = writing, None
-    partial.sync_soon(Inline())
-    os.close(reading)
-    os.close(writing)
+def test_flushing_ahead_outlives_the_partial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk may flush for seconds: whoever closes the file and opens it anew waits for none of it."""
+    begun_to, may_end = threading.Event(), threading.Event()
+    flushed: list[int] = []
+
+    def slowly(fd: int) -> None:
+        flushed.append(os.fstat(fd).st_ino)
+        begun_to.set()
+        assert may_end.wait(60)
+
+    monkeypatch.setattr(os, "fdatasync", slowly)
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            with opened(tmp_path) as partial:
+                partial.write(0, b"x")
+                partial.sync_soon(threads)
+                partial.sync_soon(threads)  # one at a time is enough
+                assert begun_to.wait(60)
+            with opened(tmp_path) as again:
+                assert [again.path.stat().st_ino] == flushed
+        finally:
+            may_end.set()
+    assert len(flushed) == 1
+
+
+def refuse(fd: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("trouble", ["the disk fails", "it was removed"])
+def test_flushing_ahead_does_not_complain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str) -> None:
+    """The next one is tried all the same; whether the bytes are on the disk is asked by `seal`."""
+    flushing: list[Future[Any]] = []
+
+    class Noting(Inline):
+        def submit(self, fn: Any, /, *args: Any, **more: Any) -> Future[Any]:
+            flushing.append(super().submit(fn, *args, **more))
+            return flushing[-1]
+
+    with opened(tmp_path) as partial:
+        if trouble == "the disk fails":
+            monkeypatch.setattr(os, "fdatasync", refuse)
+        else:
+            partial.path.unlink()
+        partial.sync_soon(Noting())
+        partial.sync_soon(Noting())
+    assert [future.exception() for future in flushing] == [None, None]
 
 
 full_disk = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -62,9 +62,10 @@ def _bring(
     importing: Importing, console: Console, imports: list[Import], way: Way
 ) -> Iterator[tuple[Import, bool | None]]:
     """Each with whether it is new here; None where it could not be brought in."""
+    tell = teller(console)
     for one in imports:
         try:
-            yield one, importing.bring_in(one, way)
+            yield one, importing.bring_in(one, way, tell)
         except WindlassError as error:
             console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             yield one, None

@@ -41,7 +41,7 @@ from windlass.library.staging import staging
 from windlass.manifest import Digest, Manifest, ManifestFile
 
 OnFile = Callable[[str, int, int], None]
-"""Told a file's path, its size, and the bytes of it that are hashed so far."""
+"""Told a file's path, its size, and the bytes of it that are hashed so far, or copied (`told_of_copy`)."""
 
 _STAGE = ".windlass-export"
 
@@ -88,8 +88,9 @@ class _Load:
     staged: dict[str, Path] = field(default_factory=dict)
     copied: int = 0
 
-    def take(self, wanted: _Wanted, told: OnProgress | None, *, hard_links: bool) -> None:
+    def take(self, wanted: _Wanted, on_file: OnFile | None, *, hard_links: bool) -> None:
         """Have a file in its place already, or staged. Raises as `Exporting.add` does."""
+        told = told_of(on_file, wanted.shelf_path, wanted.size)
         source, place = self.models_dir / wanted.shelf_path, self.root / wanted.shelf_path
         if _size_of(source) != wanted.size:
             raise self._damaged(wanted)
@@ -98,7 +99,8 @@ class _Load:
         if record is None:
             self._refuse_to_replace(place, wanted, digest)
             ours = self.stage / str(len(self.staged))
-            way = clone(source, ours, hard_links=hard_links)
+            copied = told_of_copy(on_file, wanted.shelf_path, wanted.size)
+            way = clone(source, ours, hard_links=hard_links, on_progress=copied)
             record = _hashed(ours, wanted, digest, told)
             if record is None:
                 raise self._wrong(source, wanted, digest)
@@ -185,8 +187,7 @@ class Exporting:
             keys = [one.manifest.key for one in receipts] or [_manifest(model, {}).key]
             load = _Load(model, self.shelf.models_dir, self.root, stage, before, keys)
             for wanted in self._wanted(model, receipts):
-                told = partial(on_file, wanted.shelf_path, wanted.size) if on_file else None
-                load.take(wanted, told, hard_links=self.hard_links)
+                load.take(wanted, on_file, hard_links=self.hard_links)
             after = before.plus(_packed(model, receipts, load.records), load.records)
             text = write_export(after)
             read_export(text.encode())  # before anything has its name: what nobody could import is not exported
@@ -255,6 +256,16 @@ class Exporting:
                 write_atomically(folder_below(self.root, parent) / name, content)
         write_atomically(self.root / NAME, text)
         write_atomically(self.root / SUMS, sums_of(export, text))
+
+
+def told_of(on_file: OnFile | None, path: str, size: int) -> OnProgress | None:
+    """What is told of one file, how far its hashing is."""
+    return partial(on_file, path, size) if on_file else None
+
+
+def told_of_copy(on_file: OnFile | None, path: str, size: int) -> OnProgress | None:
+    """What is told how far its copying is: by another name, for the hashing that follows begins at nought again."""
+    return told_of(on_file, f"{path}, copied", size)
 
 
 def _packed(model: Model, receipts: Sequence[ModelReceipt], records: Mapping[str, Record]) -> list[Packed]:

@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from windlass.errors import StorageUnavailable
 from windlass.library.cloning import clone
 from windlass.library.digests import OnProgress, digest_file
 from windlass.library.disk import PRIVATE, folder_below, storage_errors, sync_file, sync_folder
+from windlass.library.exporting import OnFile, told_of, told_of_copy
 from windlass.library.imports import Import, Way, state_of
 from windlass.library.receipts import Receipt, Receipts
 from windlass.manifest import ManifestFile
@@ -23,7 +25,7 @@ class Importing:
     receipts: Receipts
     clock: Callable[[], float]
 
-    def bring_in(self, one: Import, way: Way, on_progress: OnProgress | None = None) -> bool:
+    def bring_in(self, one: Import, way: Way, on_file: OnFile | None = None) -> bool:
         """Have a file stand in its place, with a receipt of what it hashed to; whether it was not there already.
 
         A moved file is at every moment either where it was or in its place. Of a linked one nothing is written but the
@@ -38,35 +40,47 @@ class Importing:
             parent, _, name = one.shelf_path.rpartition("/")
             place = folder_below(root, parent) / name
             if os.path.lexists(place):
-                return self._is_same(one, place)
-            ready = self._ready(one.source, place, way)
-            file, chunks = _file(one, ready, on_progress)
-            receipt = Receipt.of(file, source="", verified_at=words.timestamp(self.clock()), chunks=chunks)
-            receipt = replace(receipt, mtime_ns=ready.stat().st_mtime_ns, adopted=True)
-            self.receipts.write(one.shelf_path, receipt)
-            ready.rename(place)
+                return self._is_same(one, place, on_file)
+            with self._ready(one, place, way, on_file) as ready:
+                file, chunks = _file(one, ready, told_of(on_file, one.shelf_path, ready.stat().st_size))
+                receipt = Receipt.of(file, source="", verified_at=words.timestamp(self.clock()), chunks=chunks)
+                receipt = replace(receipt, mtime_ns=ready.stat().st_mtime_ns, adopted=True)
+                self.receipts.write(one.shelf_path, receipt)
+                ready.rename(place)
             sync_folder(place.parent)
             if way == "move" and ready != one.source:
                 one.source.unlink()
         return True
 
-    def _ready(self, source: Path, place: Path, way: Way) -> Path:
-        """The file under a name on the disk of its place, from which one rename brings it there."""
-        if way == "move" and source.stat().st_dev == place.parent.stat().st_dev and not source.is_symlink():
-            return source
-        ours = folder_below(self.receipts.models_dir, f"{PRIVATE}/partial") / f"{secrets.token_hex(8)}.over"
-        give_name(source, ours, way)
-        return ours
+    @contextmanager
+    def _ready(self, one: Import, place: Path, way: Way, on_file: OnFile | None) -> Iterator[Path]:
+        """The file under a name on the disk of its place, from which one rename brings it there.
 
-    def _is_same(self, one: Import, place: Path) -> bool:
+        A name that was made for that is gone afterwards, whatever ends it: a person's Ctrl-C in the minutes that 40 GB
+        take must not cost 40 GB of the disk.
+        """
+        source = one.source
+        if way == "move" and source.stat().st_dev == place.parent.stat().st_dev and not source.is_symlink():
+            yield source
+            return
+        ours = folder_below(self.receipts.models_dir, f"{PRIVATE}/partial") / f"{secrets.token_hex(8)}.over"
+        try:
+            give_name(source, ours, way, told_of_copy(on_file, one.shelf_path, source.stat().st_size))
+            yield ours
+        finally:
+            ours.unlink(missing_ok=True)
+
+    def _is_same(self, one: Import, place: Path, on_file: OnFile | None) -> bool:
         """False for what is there already; anything else in its place is refused."""
-        if place.exists() and (one.source.samefile(place) or _are_equal(one.source, place)):
+        if place.exists() and (one.source.samefile(place) or _are_equal(one.source, place, on_file)):
             return False
         raise StorageUnavailable(f"Something else stands at {place}.", hint="Move it away, or say another --user-repo.")
 
 
-def give_name(source: Path, ours: Path, way: Way) -> None:
+def give_name(source: Path, ours: Path, way: Way, copied: OnProgress | None = None) -> None:
     """Have `ours`, which must not be there, be or hold what `source` is: as a link, or durably as a copy.
+
+    `copied` is told how far that is.
 
     Raises:
         StorageUnavailable: it cannot have a second name there.
@@ -77,7 +91,7 @@ def give_name(source: Path, ours: Path, way: Way) -> None:
     elif way == "hardlink":
         _link(source, ours)
     else:
-        clone(source, ours, hard_links=False)
+        clone(source, ours, hard_links=False, on_progress=copied)
         sync_file(ours)
 
 
@@ -106,7 +120,9 @@ def _file(one: Import, ready: Path, on_progress: OnProgress | None) -> tuple[Man
     return ManifestFile(f"{owner}/{repo}", "", path, ready.stat().st_size, digest), chunks
 
 
-def _are_equal(first: Path, second: Path) -> bool:
-    if first.stat().st_size != second.stat().st_size:
+def _are_equal(first: Path, second: Path, on_file: OnFile | None) -> bool:
+    size = first.stat().st_size
+    if size != second.stat().st_size:
         return False
-    return digest_file(first, "sha256")[0] == digest_file(second, "sha256")[0]
+    digests = [digest_file(path, "sha256", on_progress=told_of(on_file, str(path), size)) for path in (first, second)]
+    return digests[0][0] == digests[1][0]

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 from windlass.library.digests import digest_file
 from windlass.library.disk import storage_errors
-from windlass.library.exporting import OnFile
+from windlass.library.exporting import OnFile, told_of
 from windlass.library.imports import NOBODY, Import, Recognized, state_of
 from windlass.manifest import Algorithm, Digest, ManifestFile
 
@@ -49,7 +48,7 @@ def _recognized(one: Import, files: Sequence[ManifestFile], on_file: OnFile | No
         for file in sorted(alike, key=lambda file: file.path != _path(one)):
             algorithm = file.digest.algorithm
             if algorithm not in found:
-                told = partial(on_file, one.source.name, file.size) if on_file else None
+                told = told_of(on_file, one.source.name, file.size)
                 found[algorithm] = digest_file(one.source, algorithm, on_progress=told)
             digest, chunks = found[algorithm]
             if digest == file.digest and state_of(one.source) == state:

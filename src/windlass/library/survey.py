@@ -18,7 +18,7 @@ from windlass.manifest import Manifest, ManifestFile
 
 @dataclass(frozen=True, slots=True)
 class Gist:
-    """What a list wants of a file's receipt; `hex` is what it was found to be, empty where that was not what it should."""
+    """What a list wants of a file's receipt; `hex` is empty where the file was found damaged."""
 
     stamp: Stamp
     hex: str

@@ -7,16 +7,15 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from windlass import words
 from windlass.errors import ChecksumMismatch, InsufficientStorage, InvalidRequest, StorageUnavailable
 from windlass.library.arrivals import Arrival
 from windlass.library.checking import damage_of
-from windlass.library.digests import digest_file
+from windlass.library.digests import OnProgress, digest_file
 from windlass.library.disk import PRIVATE, storage_errors
-from windlass.library.exporting import OnFile
+from windlass.library.exporting import OnFile, told_of, told_of_copy
 from windlass.library.exports import Export, Packed, Record
 from windlass.library.importing import give_name
 from windlass.library.imports import Way
@@ -104,8 +103,9 @@ class Unpacking:
                 if file.shelf_path not in sources:
                     raise StorageUnavailable(f"The export has no {file.shelf_path}.", hint="Export the model again.")
                 record, source = export.files[file.shelf_path], sources[file.shelf_path]
-                ours = self._staged(source, stage / str(len(arrivals)), way, record)
-                told = partial(on_file, file.shelf_path, file.size) if on_file else None
+                copied = told_of_copy(on_file, file.shelf_path, file.size)
+                ours = self._staged(source, stage / str(len(arrivals)), way, record, copied)
+                told = told_of(on_file, file.shelf_path, file.size)
                 digest, chunks = digest_file(ours, file.digest.algorithm, on_progress=told)
                 if digest != file.digest:
                     raise _wrong(source, record, chunks)
@@ -118,7 +118,7 @@ class Unpacking:
         return {file.shelf_path: file in missing for file in manifest.files}
 
     def _is_here(self, file: ManifestFile, on_file: OnFile | None) -> bool:
-        told = partial(on_file, file.shelf_path, file.size) if on_file else None
+        told = told_of(on_file, file.shelf_path, file.size)
         state = self.shelf.state_of(file)
         if state is State.ABSENT:
             return False
@@ -128,13 +128,13 @@ class Unpacking:
             f"Something else stands at {self.shelf.path_of(file)}.", hint="Move it away, then import again."
         )
 
-    def _staged(self, source: Path, ours: Path, way: Way, record: Record) -> Path:
+    def _staged(self, source: Path, ours: Path, way: Way, record: Record, copied: OnProgress | None) -> Path:
         """The file under a name from which one rename brings it to its place: where it is, or beside the others."""
         if source.stat().st_size != record.size:
             raise _wrong(source, record, ())
         if way == "move" and not self._costs(source, way):
             return source
-        give_name(source, ours, way)
+        give_name(source, ours, way, copied)
         return ours
 
     def _costs(self, source: Path, way: Way) -> bool:

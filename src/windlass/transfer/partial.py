@@ -93,10 +93,10 @@ class Partial:
     def sync_soon(self, threads: Executor) -> None:
         """Have the disk begin with what it must write anyway, so that `seal` need not wait for all of it at the end.
 
-        On a descriptor of its own: a flush may take seconds, and nobody who closes the file waits for it.
+        A flush may take seconds, and nobody who closes the file waits for it.
         """
         if self._syncing is None or self._syncing.done():
-            self._syncing = threads.submit(_sync, os.dup(self.fd))
+            self._syncing = threads.submit(_flush, self.path)
 
     def seal(self, sha256: str, digest: str, chunks: tuple[str, ...]) -> Seal:
         """Mark the file as whole and verified; it survives a restart as such. Slow: for a thread."""
@@ -339,13 +339,18 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
-def _sync(fd: int) -> None:
-    try:
-        os.fdatasync(fd)
-    except OSError:
-        pass  # seal() flushes again, and there it matters
-    finally:
-        os.close(fd)
+def _flush(path: Path) -> None:
+    """Flush the file by a descriptor that was opened for it alone.
+
+    A duplicate would share the lock, and a resume find the file held by us for as long as the flush takes. It would
+    share errors too, which the kernel tells each opened file once: `seal` would not be told of this one.
+    """
+    with suppress(OSError):  # seal() flushes again, and there it matters
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
 
 
 def _locked(fd: int, path: Path) -> bool:

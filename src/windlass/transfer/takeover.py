@@ -10,7 +10,7 @@ from pathlib import Path
 
 from windlass.transfer import ledger as ledgers
 from windlass.transfer.ledger import Ledger, Piece
-from windlass.transfer.partial import discard, disk_errors, sync, write_seal
+from windlass.transfer.partial import discard, disk_errors, open_locked, sync, write_seal
 from windlass.transfer.seal import Seal
 from windlass.transfer.target import Target
 
@@ -62,13 +62,27 @@ def hand_in(path: Path, folder: Path, target: Target, sha256: str, chunks: tuple
         sync(path)
         found = path.stat()
         seal = Seal(sha256, target.digest, chunks, found.st_size, found.st_mtime_ns)
-        try:
-            os.link(path, place)  # a rename would take the place of what a fetch has begun
-        except FileExistsError:
+        handed = _put(path, place, seal)
+        path.unlink(missing_ok=True)
+    return handed
+
+
+def _put(path: Path, place: Path, seal: Seal) -> bool:
+    """Rename the file to its place with the lock in hand that a fetch would take; False where one has begun there.
+
+    A link would not take the place of what stands there either, but exFAT, FAT and many shares know none. And under the
+    lock the seal comes first: nobody finds the file without it, and takes it for one that has to be fetched.
+    """
+    lock = open_locked(place)
+    if lock < 0:
+        return False
+    try:
+        if os.fstat(lock).st_size:
             return False
-        finally:
-            path.unlink()
         write_seal(place, seal)
+        path.rename(place)
+    finally:
+        os.close(lock)
     return True
 
 
