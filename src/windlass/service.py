@@ -237,19 +237,19 @@ class Service(Parts):
         """Stop a job where it is. Raises JobNotFound, IllegalMove."""
         move(self.store, job_id, PAUSE, {State.PAUSED})
         self.runner.interrupt(job_id)
-        return self.job(job_id)
+        return self.detail(job_id)
 
     def resume(self, job_id: str) -> JobView:
         """Let a paused or failed job go on. Raises JobNotFound, IllegalMove, InsufficientStorage."""
         self.admission.resume(job_id)
         self.runner.poke()
-        return self.job(job_id)
+        return self.detail(job_id)
 
     def cancel(self, job_id: str, *, keep_partial: bool = False) -> JobView:
         """End a job for good, and remove what it had brought so far. Raises JobNotFound, IllegalMove."""
         job = move(self.store, job_id, CANCEL, {State.CANCELLED})
         self.runner.interrupt(job_id, nothing if keep_partial else partial(self.admission.discard, job))
-        return self.job(job_id)
+        return self.detail(job_id)
 
     def forget(self, job_id: str) -> None:
         """Remove a job that is over, and what is left of a failed one. Raises JobNotFound, IllegalMove."""
@@ -267,7 +267,7 @@ class Service(Parts):
             self.store.change(job_id, **changes)
             self.events.touch(job_id)
             self.runner.poke()
-        return self.job(job_id)
+        return self.detail(job_id)
 
     @property
     def limits(self) -> Limits:

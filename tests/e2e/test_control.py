@@ -78,6 +78,11 @@ def test_a_job_is_changed_and_forgotten(home: Home, hub: Hub) -> None:
             assert (refused.status, refused.error["param"]) == (400, param)
         refused = server.ask("DELETE", path)
         assert (refused.status, refused.error["type"]) == (409, "invalid_request")
+        wrong = server.ask("POST", f"{path}/cancel", {"keep_partial": "no"})
+        assert (wrong.status, wrong.error["param"]) == (400, "keep_partial")
+        paused, told = server.ask("POST", f"{path}/pause").json, server.ask("GET", path).json
+        assert (paused["source"], paused["log"]) == (told["source"], told["log"])
+        assert paused["log"]
         server.ask("POST", f"{path}/cancel", {})
         assert server.ask("DELETE", path).json == {"job_id": job_id, "removed": True}
         gone = [server.ask("GET", path), server.ask("PATCH", path, {"priority": 1}), server.ask("DELETE", path)]

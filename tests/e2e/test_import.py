@@ -158,6 +158,20 @@ def test_all_that_ollama_has(home: Home, tmp_path: Path) -> None:
     assert home.run("import", "--from", "nothing", "-y").returncode == 2
 
 
+def test_a_blob_that_is_not_what_its_name_says_stays_out(acme: Hub, home: Home) -> None:
+    """Of Hugging Face's cache, whose client never looks at what it has: the others come in all the same."""
+    snapshot = home.root / "hf" / "hub" / "models--acme--Rope-8B-GGUF" / "snapshots" / ("a" * 40)
+    for name, was, held in (("A-Q4_K_M.gguf", CONTENT, CONTENT), ("A-Q8_0.gguf", CONTENT[:-1], CONTENT[:-2] + b"!")):
+        blob = put(snapshot.parents[1] / "blobs" / hashlib.sha256(was).hexdigest(), held)
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (snapshot / name).symlink_to(Path("../../blobs") / blob.name)
+    put(snapshot.parents[1] / "refs" / "main", b"a" * 40)
+    done = home.run("import", "--from", "hf", "-y")
+    assert (done.returncode, done.stdout) == (1, "acme/Rope-8B-GGUF/A-Q4_K_M.gguf\n")
+    assert "A-Q8_0.gguf is damaged" in done.stderr
+    assert home.files() == {"acme/Rope-8B-GGUF/A-Q4_K_M.gguf": CONTENT}
+
+
 @pytest.mark.parametrize("program", ["lmstudio", "jan"])
 def test_all_that_others_have(home: Home, tmp_path: Path, program: str) -> None:
     """Their folders are owner/repository as well."""

@@ -247,7 +247,7 @@ def test_the_lists_show_the_model(server: Server) -> None:
     for base in ("/api/v0/models", "/v1/models"):
         (listed,) = server.ask("GET", base).json["data"]
         assert listed["id"] == row["key"]
-        for spelling in ("acme/rope-8b", "acme%2Frope-8b", "acme/rope-8b%40q4_k_m"):
+        for spelling in ("acme/rope-8b", "acme%2Frope-8b", "acme/rope-8b%40q4_k_m", "Acme/Rope-8B@Q4_K_M"):
             assert server.ask("GET", f"{base}/{spelling}").json == listed
     assert server.ask("GET", "/v1/models/nobody/nothing").error["code"] == "model_not_found"
 

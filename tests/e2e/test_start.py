@@ -1,7 +1,11 @@
 """What a start costs: which packages a command imports, each of which is paid for by everybody who waits."""
 
+import os
+import signal
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -52,3 +56,18 @@ def test_what_only_tells_imports_next_to_nothing(home: Home, arguments: tuple[st
     names = imported(home, *arguments)
     assert not names & {*OF_THE_SERVER, *OF_THE_SHARE, *OF_THE_WORK, *OF_OTHER_DATABASES, *OF_A_LOGIN, "rich.progress"}
     assert not names & {"httpx2", "pydantic"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_asked_to_end_before_it_is_ready(home: Home, number: signal.Signals) -> None:
+    """Ends cleanly: a service manager that stops it in its first second sees no failure."""
+    config = Path(home.environment["WINDLASS_HOME"]) / "config.toml"
+    config.parent.mkdir()
+    os.mkfifo(config)
+    with tempfile.TemporaryFile() as out:
+        process = home.real.start(["serve"], out, out)
+        with config.open("wb"):  # it reads its settings now, and waits for them
+            process.send_signal(number)
+            assert process.wait(PATIENCE) == 0
+        out.seek(0)
+        assert out.read() == b""

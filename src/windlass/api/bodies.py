@@ -116,6 +116,18 @@ def read_changes(raw: Mapping[str, Any]) -> Changes:
     return cast("Changes", dict(raw))
 
 
+def read_flag(raw: Mapping[str, Any], name: str) -> bool:
+    """Yes or no; no where nothing is said.
+
+    Raises:
+        InvalidRequest: it is something else.
+    """
+    value = raw.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRequest(f"'{name}' is true or false", param=name)
+    return value
+
+
 async def read_object(
     request: Request, *, optional: bool = False, wrong: type[InvalidRequest] = InvalidRequest
 ) -> dict[str, Any]:

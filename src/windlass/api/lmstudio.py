@@ -125,7 +125,9 @@ for _path in (
 
 
 def _find(service: Service, model_id: str) -> Model:
+    """By key or variant. Capitals do not matter: the lists write `Q4_K_M`, and a variant's name has it in small."""
+    wanted = model_id.lower()
     for model in service.models():
-        if model_id in (model.key, model.selected_variant):
+        if wanted in (model.key.lower(), (model.selected_variant or "").lower()):
             return model
     raise ModelNotFound(f"No model '{model_id}' is on this machine.", hint="GET /v1/models lists those that are.")

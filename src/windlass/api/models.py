@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from windlass.api import schemas
-from windlass.api.bodies import read_object
+from windlass.api.bodies import read_flag, read_object
 from windlass.api.lmstudio import Behind
 from windlass.errors import InvalidModel, ModelNotFound, QuantizationNotFound
 from windlass.keeping import Checkup, checkup_body, removal_body
@@ -54,7 +54,7 @@ async def verify(key: str, service: Behind, request: Request) -> JSONResponse:
     With `{"repair": true}` a job fetches what is damaged, and nothing else; the answer has that job. Whoever goes away
     meanwhile ends it.
     """
-    repair = (await read_object(request, optional=True)).get("repair") is True
+    repair = read_flag(await read_object(request, optional=True), "repair")
     found = await run_in_threadpool(_find, service.find_part, key)
     checkup = await _checked(found, service, request)
     if checkup.whole or not repair:

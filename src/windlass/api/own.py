@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from windlass import __version__
 from windlass.api import rows, schemas
-from windlass.api.bodies import read_changes, read_list, read_object, read_search
+from windlass.api.bodies import read_changes, read_flag, read_list, read_object, read_search
 from windlass.api.lmstudio import Behind, Body
 from windlass.limits import limits_body
 from windlass.plan import plan_body
@@ -83,7 +83,7 @@ def resume(job_id: str, service: Behind) -> JSONResponse:
 )
 async def cancel(job_id: str, service: Behind, request: Request) -> JSONResponse:
     """End a job for good; its partial files go too, unless `{"keep_partial": true}` is sent."""
-    keep = (await read_object(request, optional=True)).get("keep_partial") is True
+    keep = read_flag(await read_object(request, optional=True), "keep_partial")
     return JSONResponse(job_detail(await run_in_threadpool(service.cancel, job_id, keep_partial=keep)))
 
 

@@ -3,6 +3,7 @@
 import shutil
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,12 +64,13 @@ def serve(
 
     Example: windlass serve --port 1234
     """
-    from windlass.cli.serve import serve as run
-
     flags = {"host": host, "port": port, "models_dir": models_dir, "log_format": log_format}
     flags["allow_host"] = " ".join(allow_host) if allow_host else None
-    told = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
-    run(told, cors or (), insecure=insecure)
+    with suppress(KeyboardInterrupt):  # who asks it to end before it is ready has what they asked for, too
+        from windlass.cli.serve import serve as run
+
+        told = load({**flags, "max_jobs": max_jobs, "connections": connections, "limit_rate": limit_rate})
+        run(told, cors or (), insecure=insecure)
 
 
 @app.command(cls=Verb, rich_help_panel=MODELS)

@@ -109,13 +109,22 @@ def _file(one: Import, ready: Path, on_progress: OnProgress | None) -> tuple[Man
     """What the file is: what it was known to be, if it still is that, else what it hashes to; and its chunks' digests.
 
     A file that was moved or linked, and has not changed since it was recognized, is not hashed once more.
+
+    Raises:
+        StorageUnavailable: it is not what its own name says.
     """
     known = one.known
     if known and state_of(ready) == known.state:
         return known.file, known.chunks
-    digest, chunks = digest_file(ready, known.file.digest.algorithm if known else "sha256", on_progress=on_progress)
+    named = one.named
+    wanted = known.file.digest if known else named
+    digest, chunks = digest_file(ready, wanted.algorithm if wanted else "sha256", on_progress=on_progress)
     if known and digest == known.file.digest:
         return known.file, chunks
+    if named and named.algorithm == digest.algorithm and named != digest:
+        raise StorageUnavailable(
+            f"{one.source} is damaged: it does not hash to {named.hex}, its name.", hint="Fetch it: windlass get"
+        )
     owner, repo, path = one.shelf_path.split("/", 2)
     return ManifestFile(f"{owner}/{repo}", "", path, ready.stat().st_size, digest), chunks
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from windlass.errors import InvalidRequest
 from windlass.library import gguf, safetensors
-from windlass.manifest import ManifestFile
+from windlass.manifest import Digest, ManifestFile
 from windlass.names import is_repository, safe_path
 from windlass.quantization import is_gguf, shard_of
 
@@ -21,6 +21,7 @@ Way = Literal["move", "copy", "hardlink", "symlink"]
 
 NOBODY = "imported-models"  # the owner of what nobody says whose it is, as LM Studio has it
 _DATA = re.compile(r".+\.(?:json|txt|jinja|model|tiktoken|md)", re.IGNORECASE)
+_BLOB = re.compile(r"(?:sha256-)?([0-9a-f]{64}|[0-9a-f]{40})")
 _CACHED = re.compile(r"models--(?P<owner>[^/]+?)--(?P<name>[^/]+)/snapshots/[^/]+/")
 
 
@@ -31,6 +32,16 @@ class Import:
     source: Path
     shelf_path: str
     known: "Recognized | None" = None
+
+    @property
+    def named(self) -> Digest | None:
+        """What it must hash to by its name: Hugging Face's cache and Ollama keep files as blobs under their hashes.
+
+        Of a link that leads there, the name that it leads to: what may come after that is named by another hash (Xet).
+        """
+        blob = self.source.readlink() if self.source.is_symlink() else self.source
+        found = _BLOB.fullmatch(blob.name)
+        return Digest("sha256" if len(found[1]) == 64 else "git-sha1", found[1]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
