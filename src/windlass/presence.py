@@ -97,11 +97,7 @@ def server_of(home: Path) -> dict[str, Any] | None:
     except OSError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(fd)
-    else:
-        return None
+        return _read(fd) if _is_held(fd) else None
     finally:
         os.close(fd)
 
@@ -133,11 +129,22 @@ def _lock(path: Path) -> int:
     return fd
 
 
-def _clear_if_free(path: Path) -> bool:
+def _is_held(fd: int) -> bool:
+    """Whether somebody lives by this lock. It is taken shared: two that look at once would else see each other."""
     try:
-        os.close(_lock(path))
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
+    return False
+
+
+def _clear_if_free(path: Path) -> bool:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if _is_held(fd):
+            return False
+    finally:
+        os.close(fd)
     path.unlink(missing_ok=True)
     return True
 
