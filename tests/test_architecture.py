@@ -3,7 +3,7 @@
     masking
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence findings
-    callers fit limits logs tokens                             values, and small parts that know no room
+    callers fit limits logs tokens unfinished words            values, and small parts that know no room
     names listening update
     hub   transfer   library   jobs                            neighbours that never import one another
     pull folder
@@ -56,6 +56,7 @@ LAYERS = (
         "limits",
         "logs",
         "tokens",
+        "unfinished",
         "words",
     },
     {"names", "listening", "update"},
@@ -91,7 +92,7 @@ NARROW = {
     "names": {"errors", "settings"},
     "hub": {"errors", "masking", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
-    "library": {"errors", "findings", "manifest", "names", "quantization"},
+    "library": {"errors", "findings", "manifest", "names", "quantization", "unfinished"},
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
@@ -169,7 +170,7 @@ NARROW = {
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside. What lies in a folder is
     # no safer to read than what a catalog sends, so there is one reader of a model.yaml.
     "client": {"errors"},
-    "share": {"errors", "listening", "hub.model_yaml"},
+    "share": {"errors", "listening", "unfinished", "hub.model_yaml"},
     "__main__": {"cli"},
     "__init__": {"client"},  # what programs import: the clients, and only when they are asked for
 }
