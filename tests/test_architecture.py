@@ -1,6 +1,6 @@
 """The house's plan, held by reading the code: which room may know which, who owns which package, how large things are.
 
-    masking
+    masking atomic
     errors                                                     known to all
     codes settings manifest quantization ratelimit presence findings
     callers fit limits logs tokens unfinished words            values, and small parts that know no room
@@ -41,7 +41,7 @@ import windlass
 ROOT = Path(windlass.__file__).parent
 
 LAYERS = (
-    {"masking"},
+    {"masking", "atomic"},
     {"errors"},
     {
         "codes",
@@ -81,7 +81,7 @@ NARROW = {
     "codes": {"errors"},
     "settings": {"errors"},
     "quantization": {"errors"},
-    "presence": {"errors"},
+    "presence": {"errors", "atomic"},
     "callers": {"errors"},
     "errors": {"masking"},
     "logs": {"masking"},
@@ -104,7 +104,7 @@ NARROW = {
     "plan": {"fit", "manifest", "views", "library.shelf", "hub.resolve"},
     "folder": {"errors", "library.disk"},
     "events": {"errors"},
-    "webhooks": {"errors", "views", "library.disk", "jobs.job", "jobs.states"},
+    "webhooks": {"atomic", "errors", "views", "library.disk", "jobs.job", "jobs.states"},
     "news": {"jobs"},
     "sources": {"fit", "hub", "manifest", "settings"},
     "supplies": {"hub.huggingface", "jobs.job", "library", "places", "pull", "settings", "transfer"},

@@ -108,6 +108,14 @@ def test_names_tell_presences_of_one_process_apart(tmp_path: Path) -> None:
         assert first.name.split("-")[1] == str(os.getpid())
 
 
+def test_a_place_that_a_crash_left_empty_is_made_anew(tmp_path: Path) -> None:
+    """Else all homes that it befell would be one, as far as names tell."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/place").touch()
+    with Presence(tmp_path) as presence:
+        assert len(presence.name.partition("-")[0]) == 8
+
+
 def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     """Others have no business with the locks: with one they could keep a dead job from going on."""
     with Presence(tmp_path / "state") as presence:

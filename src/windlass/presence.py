@@ -8,10 +8,10 @@ import fcntl
 import json
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from windlass import atomic
 from windlass.errors import StateFailure, StateInUse
 
 
@@ -108,12 +108,9 @@ def _place(folder: Path) -> str:
     Raises:
         StateFailure: the folder cannot be made.
     """
-    path = folder / "place"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
-            file.write(secrets.token_hex(4))
-        return path.read_text(encoding="ascii")
+        return atomic.keep(folder / "place", secrets.token_hex(4))
     except OSError as error:
         hint = "Set WINDLASS_HOME to a folder that can be written to."
         raise StateFailure(f"{folder} cannot be used: {error.strerror}.", hint=hint) from error
