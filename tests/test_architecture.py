@@ -81,18 +81,18 @@ NARROW = {
     "codes": {"errors"},
     "settings": {"errors"},
     "quantization": {"errors"},
-    "presence": {"errors", "atomic"},
+    "presence": {"atomic", "errors"},
     "callers": {"errors"},
     "errors": {"masking"},
     "logs": {"masking"},
     "listening": {"errors", "callers"},
     "fit": {"errors"},
     "limits": {"errors"},
-    "tokens": {"errors"},
+    "tokens": {"atomic", "errors"},
     "names": {"errors", "settings"},
     "hub": {"errors", "masking", "manifest", "names", "quantization", "ratelimit"},
     "transfer": {"errors", "ratelimit"},
-    "library": {"errors", "findings", "manifest", "names", "quantization", "unfinished"},
+    "library": {"atomic", "errors", "findings", "manifest", "names", "quantization", "unfinished"},
     "jobs": {"errors", "manifest"},
     # The recipe needs of the jobs only the words for its phases, and of the hub only what reads a model.yaml.
     "pull": {"errors", "manifest", "library", "transfer", "jobs.states", "hub.model_yaml"},
@@ -147,7 +147,7 @@ NARROW = {
     "lookout": {"errors", "manifest", "update"},
     "updating": {"errors", "admission", "hub.again", "jobs.job", "library", "lookout", "manifest", "update"},
     "records": {"errors", "presence", "space", "jobs"},
-    "rules": {"errors", "limits", "settings", "library.disk"},
+    "rules": {"atomic", "errors", "limits", "settings", "library.disk"},
     "admission": {"errors", "manifest", "folder", "places", "pull", "jobs", "library"},
     "api": {
         "errors",
@@ -170,7 +170,7 @@ NARROW = {
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside. What lies in a folder is
     # no safer to read than what a catalog sends, so there is one reader of a model.yaml.
     "client": {"errors"},
-    "share": {"errors", "listening", "unfinished", "hub.model_yaml"},
+    "share": {"atomic", "errors", "listening", "unfinished", "hub.model_yaml"},
     "__main__": {"cli"},
     "__init__": {"client"},  # what programs import: the clients, and only when they are asked for
 }

@@ -6,7 +6,40 @@ from pathlib import Path
 
 import pytest
 
-from windlass.atomic import keep, write
+from windlass.atomic import keep, write, write_soon
+
+
+def test_text_is_written_whole(tmp_path: Path) -> None:
+    """The new text replaces the old, and nothing else is left in the folder."""
+    path = tmp_path / "a.json"
+    write(path, "old")
+    write(path, "new ü")
+    assert [(p.name, p.read_text("utf-8")) for p in tmp_path.iterdir()] == [("a.json", "new ü")]
+
+
+def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """When the text cannot be written, or not be put in place, the old stays and no temporary file does."""
+    path = tmp_path / "a.json"
+    write(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write(path, "\ud800")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write(tmp_path / "folder", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
+    assert path.read_text() == "old"
+
+
+def test_a_text_that_may_come_later_is_whole_too(tmp_path: Path) -> None:
+    """It replaces the old one, or fails and leaves the old one alone; only the sync is left to the caller."""
+    path = tmp_path / "a.json"
+    write_soon(path, "old")
+    write_soon(path, "new ü")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_soon(tmp_path / "folder", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
+    assert path.read_text("utf-8") == "new ü"
 
 
 @pytest.mark.parametrize("before", [None, "", "\n"])

@@ -20,6 +20,15 @@ def write(path: Path, text: str, mode: int = 0o666) -> None:
     sync_folder(path.parent)
 
 
+def write_soon(path: Path, text: str, mode: int = 0o666) -> None:
+    """As `write`, but durable only when `path` and its folder have been synced.
+
+    Until then a power cut may leave a file that is torn or empty, in the place of the old one too: for texts that are
+    known as damaged when they are read.
+    """
+    _write(path, text, mode, durably=False)
+
+
 def keep(path: Path, text: str, mode: int = 0o600) -> str:
     """What stands in a file that is made once: `text`, where there is none yet. Of several at once all get the same.
 

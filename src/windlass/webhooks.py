@@ -24,7 +24,7 @@ from windlass import atomic
 from windlass.errors import InvalidRequest, StateFailure, WindlassError
 from windlass.jobs.job import End
 from windlass.jobs.states import State
-from windlass.library.disk import storage_errors, write_atomically
+from windlass.library.disk import storage_errors
 from windlass.views import time_text
 
 BEAT = 1.0  # seconds between looks
@@ -192,7 +192,7 @@ class Receiver:
     def _keep(self, place: int) -> None:
         with storage_errors("noting what a webhook was told", self._path.parent):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self._path, f"{place}\n")
+            atomic.write(self._path, f"{place}\n")
         self._place = place
 
 
