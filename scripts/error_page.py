@@ -20,7 +20,8 @@ or given another meaning. A newer Windlass may add some; take one that you do no
 
 Where a code stands:
 
-- in an **answer** that is no success: `{"error": {"type", "message", "code", "param"}}`, with the HTTP status below;
+- in an **answer** that is no success: `{"error": {"type", "message", "hint", "code", "param"}}`, with the HTTP status
+  below;
 - in a **job**: `error_code`, with `error_message`, where `status` is `failed`; a job that waits for room on the disk is
   `paused` and has one, too;
 - on the **command line** it is the message on stderr and the [exit code](command-line.md#exit-codes). A job's code and

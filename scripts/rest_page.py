@@ -32,7 +32,7 @@ at `/openapi.json`. The web page at `/` uses these calls and no others.
 - Times are UTC in ISO 8601, sizes are bytes. A field that has no value is left out, but where LM Studio has null.
 - Where a token was made (`windlass token create`), a call needs one with the scope that stands behind it:
   `Authorization: Bearer sk-lm-…`.
-- An answer that is no success is `{"error": {"type", "message", "code", "param"}}`; `code` is one of the
+- An answer that is no success is `{"error": {"type", "message", "hint", "code", "param"}}`; `code` is one of the
   [error codes](errors.md). Each call may answer 400, 401, 403, 408, 500 and 503; what else, stands behind it.
 - Wherever there is GET, there is HEAD.
 

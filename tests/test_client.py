@@ -13,7 +13,8 @@ import trustme
 from hub.hubsite import Answer, Site, as_json, serve
 from windlass.client.calls import Call
 from windlass.client.client import Client
-from windlass.errors import ServerFailure, ServerUnreachable
+from windlass.client.failures import job_failure
+from windlass.errors import HubRateLimited, InsufficientStorage, ServerFailure, ServerUnreachable
 
 
 @pytest.fixture
@@ -62,6 +63,41 @@ def test_a_servers_error_is_passed_on(
     with pytest.raises(ServerFailure) as caught:
         client.job("x")
     assert (caught.value.message, caught.value.remote_code, caught.value.status) == (message, code, 404)
+
+
+ROOM = {"message": "Full.", "code": "insufficient_storage", "needed_bytes": 5, "free_bytes": 0}
+
+
+@pytest.mark.parametrize(
+    ("error", "headers", "numbers"),
+    [
+        (ROOM, {}, {"needed": 5, "free": 0}),
+        ({**ROOM, "needed_bytes": "much", "free_bytes": None}, {}, {"needed": None, "free": None}),
+        ({"message": "Slow.", "code": "hub_rate_limited"}, {"Retry-After": "7"}, {"retry_after": 7.0}),
+        ({"message": "Slow.", "code": "hub_rate_limited"}, {"Retry-After": "soon"}, {"retry_after": None}),
+        ({"message": "Slow.", "code": "hub_rate_limited"}, {}, {"retry_after": None}),
+        ({"message": "No.", "code": "model_not_found", "needed_bytes": 5}, {"Retry-After": "7"}, {}),
+    ],
+)
+def test_an_error_has_the_numbers_of_its_class(
+    site: Site, client: Client, error: dict[str, object], headers: dict[str, str], numbers: dict[str, object]
+) -> None:
+    """What the answer says, None for what it does not; an error of another class has none of them."""
+    site.pages["/api/windlass/v1/jobs/x"] = Answer(503, json.dumps({"error": error}).encode(), headers)
+    with pytest.raises(ServerFailure) as caught:
+        client.job("x")
+    names = ("needed", "free", "retry_after")
+    assert {name: getattr(caught.value, name) for name in names if hasattr(caught.value, name)} == numbers
+
+
+def test_a_failed_job_tells_no_numbers() -> None:
+    """The job has only words for them: they are None, as their types say."""
+    full = job_failure({"error_code": "insufficient_storage", "error_message": "Full."})
+    assert isinstance(full, InsufficientStorage)
+    assert (full.needed, full.free) == (None, None)
+    slow = job_failure({"error_code": "hub_rate_limited", "error_message": "Slow."})
+    assert isinstance(slow, HubRateLimited)
+    assert slow.retry_after is None
 
 
 @pytest.mark.parametrize(

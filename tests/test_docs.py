@@ -10,6 +10,7 @@ import typer
 
 from scripts.pages import WRITTEN
 from scripts.rest_page import described
+from windlass.api.schemas import ErrorDetail
 from windlass.cli.main import app
 from windlass.client.client import Client
 from windlass.settings import TABLE
@@ -50,6 +51,13 @@ def test_the_references_leave_nothing_out() -> None:
     }
     missing = {page: names - headings_of(ROOT / "docs" / page) for page, names in wanted.items()}
     assert {page: names for page, names in missing.items() if names} == {}
+
+
+@pytest.mark.parametrize("page", ["rest.md", "errors.md"])
+def test_the_shape_of_an_error_is_told_whole(page: str) -> None:
+    """Each field that every answer may have."""
+    fields = ", ".join(f'"{name}"' for name in ErrorDetail.model_fields)
+    assert f'`{{"error": {{{fields}}}}}`' in (ROOT / "docs" / page).read_text(encoding="utf-8")
 
 
 def headings_of(page: Path) -> set[str]:

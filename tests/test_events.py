@@ -193,8 +193,49 @@ def test_a_reader_who_cannot_be_told_anything_does_not_count(events: Events, job
     """Where the store cannot be read, nobody is said to follow it."""
     jobs.broken = True
     with pytest.raises(StateFailure), events.reading():
-        raise AssertionError("there was nothing to read")
+        events.begin(None)
     assert events.readers == 0
+
+
+def test_who_comes_and_goes_on_reading_waits_for_no_store(events: Events, jobs: Jobs) -> None:
+    """To come, and to ask what came after, is done where all requests are answered; the store is asked on threads only.
+
+    So to come asks the store nothing, and while it is asked, however slow its disk, the others go on.
+    """
+    waited: list[bool] = []
+
+    def last_move() -> int:
+        waited.append(events._lock.locked())
+        return len(jobs.moves)
+
+    jobs.last_move = last_move  # type: ignore[method-assign]
+    with events.reading():
+        assert waited == []
+        _, place = events.begin(None)
+        jobs.set("a", 1)
+        events._look()
+        assert said(after(events, place)[0]) == [("job", "a", 1)]
+    assert waited == [False, False]
+
+
+def test_who_comes_first_is_not_told_what_was_over_before(events: Events, jobs: Jobs) -> None:
+    """What is moved before he looks at the jobs he sees there; what is moved later he is told, once.
+
+    Also where others had read before: what was moved while nobody did is old news.
+    """
+    for number in range(3):
+        with events.reading():
+            events._look()
+            jobs.set("a", number)
+            told, place = events.begin(None)
+            assert said(told) == [("job", "a", number)]
+            events._look()
+            assert after(events, place) == ([], place)
+            jobs.set("b", number)
+            events._look()
+            assert said(after(events, place)[0]) == [("job", "b", number)]
+            jobs.forget("b")
+        jobs.set("a", 7)
 
 
 OPERATIONS = st.lists(

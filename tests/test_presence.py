@@ -108,6 +108,14 @@ def test_names_tell_presences_of_one_process_apart(tmp_path: Path) -> None:
         assert first.name.split("-")[1] == str(os.getpid())
 
 
+def test_a_place_that_a_crash_left_empty_is_made_anew(tmp_path: Path) -> None:
+    """Else all homes that it befell would be one, as far as names tell."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/place").touch()
+    with Presence(tmp_path) as presence:
+        assert len(presence.name.partition("-")[0]) == 8
+
+
 def test_the_folder_is_for_its_owner_only(tmp_path: Path) -> None:
     """Others have no business with the locks: with one they could keep a dead job from going on."""
     with Presence(tmp_path / "state") as presence:
@@ -155,7 +163,7 @@ def test_who_only_looks_does_not_keep_a_server_from_starting(tmp_path: Path, mon
     with Presence(tmp_path) as presence:
         os.close(taken)
         taken = os.open(tmp_path / "run/server.lock", os.O_RDWR | os.O_CREAT)
-        fcntl.flock(taken, fcntl.LOCK_EX)
+        fcntl.flock(taken, fcntl.LOCK_SH)
 
         def look_and_let_go(_: Path) -> None:
             fcntl.flock(taken, fcntl.LOCK_UN)
@@ -163,6 +171,19 @@ def test_who_only_looks_does_not_keep_a_server_from_starting(tmp_path: Path, mon
         monkeypatch.setattr("windlass.presence.server_of", look_and_let_go)
         presence.serve("http://127.0.0.1:9")
     os.close(taken)
+
+
+def test_who_looks_is_not_taken_for_the_one_who_is_gone(tmp_path: Path, start: Start) -> None:
+    """While another one looks at a dead server, or at a dead process, both are as dead as before."""
+    dead = start("http://127.0.0.1:1234")
+    dead.kill()
+    with ExitStack() as looking, Presence(tmp_path) as presence:
+        for name in ("server", dead.said):
+            file = looking.enter_context((tmp_path / f"run/{name}.lock").open())
+            fcntl.flock(file, fcntl.LOCK_SH)
+        assert server_of(tmp_path) is None
+        presence.be_the_only_server()
+        assert not presence.is_alive(dead.said)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])

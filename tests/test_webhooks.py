@@ -24,6 +24,7 @@ from windlass.webhooks import (
     Webhooks,
     judge,
     kept_secret,
+    key_at,
     key_of,
     sign,
     wait,
@@ -194,6 +195,18 @@ def test_secrets(tmp_path: Path) -> None:
             key_of(wrong)
     with pytest.raises(StateFailure, match="cannot be used"):
         kept_secret(tmp_path / "absent" / "secret")
+
+
+def test_a_secret_that_is_kept_but_none_is_made_anew_or_named(tmp_path: Path) -> None:
+    """An empty file, which a crash or a full disk has left, gets one; of another text it is said where it stands."""
+    path = tmp_path / "webhook-secret"
+    path.touch()
+    assert len(key_at(tmp_path, None)) == 32
+    assert key_at(tmp_path, None) == key_of(path.read_text().strip())
+    assert key_at(tmp_path, SECRET) == key_of(SECRET)
+    path.write_text("hush")
+    with pytest.raises(InvalidRequest, match=str(path)):
+        key_at(tmp_path, None)
 
 
 def test_a_step_that_fails_is_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,9 +238,10 @@ class HubUnreachable(HubFailure):
 
 
 class HubRateLimited(HubFailure):
-    """`retry_after` is in seconds, counted from when the error was raised."""
+    """`retry_after` is in seconds, counted from when the error was raised; None where a server has not passed it on."""
 
     code = "hub_rate_limited"
+    retry_after: float | None = None
 
     def __init__(self, message: str, *, retry_after: float, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -280,11 +281,16 @@ class StorageFailure(WindlassError):
 
 
 class InsufficientStorage(StorageFailure):
-    """`needed` and `free` are bytes; `free` is what may still be used, promises to other jobs taken off."""
+    """`needed` and `free` are bytes; `free` is what may still be used, promises to other jobs taken off.
+
+    None where a server has not passed them on, as with a job that has failed.
+    """
 
     code = "insufficient_storage"
+    needed: int | None = None
+    free: int | None = None
 
-    def __init__(self, message: str, *, needed: int, free: int, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, needed: int | None, free: int | None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.needed = needed
         self.free = free

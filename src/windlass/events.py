@@ -91,7 +91,7 @@ class Events:
         self._source = source
         self._board = _Board()
         self._touched: set[str] = set()
-        self._moved = 0
+        self._moved: int | None = None  # up to which move was looked; None where no reader has begun
         self._readers = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
@@ -118,7 +118,7 @@ class Events:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Somebody follows."""
+        """Somebody follows. Asks the source nothing: it is called where nobody may wait for a disk."""
         with self._lock:
             if not self._readers:
                 self._start()
@@ -136,6 +136,8 @@ class Events:
             moved: what he was told last was known by; None for one who comes for the first time.
         """
         place, now = self._board.place, self._source.last_move()
+        with self._lock:  # before the jobs are read: what is moved after them comes with the next look
+            self._moved = now if self._moved is None else self._moved
         ids = dict.fromkeys(self._source.open())
         if moved is not None:
             ids |= dict.fromkeys(self._source.moved_since(moved))
@@ -148,7 +150,7 @@ class Events:
             return (self._board.after(place), self._board.place) if place >= self._board.dropped else None
 
     def _start(self) -> None:
-        self._moved = self._source.last_move()
+        self._moved = None
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._follow, name="windlass-events", daemon=True)
             self._thread.start()
@@ -166,11 +168,16 @@ class Events:
             self._wake.wait(BEAT)
 
     def _look(self) -> None:
+        before = self._moved
+        if before is None:
+            return
         now = self._source.last_move()
         with self._lock:
             touched, self._touched = self._touched, set()
-        changed = dict.fromkeys([*self._source.moved_since(self._moved), *touched])
-        self._moved = now
+        changed = dict.fromkeys([*self._source.moved_since(before), *touched])
+        with self._lock:
+            if self._moved is not None:  # else the readers went meanwhile, and who came then begins where he comes
+                self._moved = now
         for job_id in changed | dict.fromkeys(self._source.running()):
             event = self._event(job_id, now)
             with self._lock:

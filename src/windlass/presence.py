@@ -8,10 +8,10 @@ import fcntl
 import json
 import os
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from windlass import atomic
 from windlass.errors import StateFailure, StateInUse
 
 
@@ -97,11 +97,7 @@ def server_of(home: Path) -> dict[str, Any] | None:
     except OSError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _read(fd)
-    else:
-        return None
+        return _read(fd) if _is_held(fd) else None
     finally:
         os.close(fd)
 
@@ -112,12 +108,9 @@ def _place(folder: Path) -> str:
     Raises:
         StateFailure: the folder cannot be made.
     """
-    path = folder / "place"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with suppress(FileExistsError), path.open("x", encoding="ascii") as file:
-            file.write(secrets.token_hex(4))
-        return path.read_text(encoding="ascii")
+        return atomic.keep(folder / "place", secrets.token_hex(4))
     except OSError as error:
         hint = "Set WINDLASS_HOME to a folder that can be written to."
         raise StateFailure(f"{folder} cannot be used: {error.strerror}.", hint=hint) from error
@@ -133,11 +126,22 @@ def _lock(path: Path) -> int:
     return fd
 
 
-def _clear_if_free(path: Path) -> bool:
+def _is_held(fd: int) -> bool:
+    """Whether somebody lives by this lock. It is taken shared: two that look at once would else see each other."""
     try:
-        os.close(_lock(path))
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return True
+    return False
+
+
+def _clear_if_free(path: Path) -> bool:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if _is_held(fd):
+            return False
+    finally:
+        os.close(fd)
     path.unlink(missing_ok=True)
     return True
 

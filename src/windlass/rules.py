@@ -9,8 +9,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from windlass import atomic
 from windlass.errors import InvalidRequest, StateFailure
-from windlass.library.disk import storage_errors, write_atomically
+from windlass.library.disk import storage_errors
 from windlass.limits import Limits, limits_body, read_limits
 from windlass.settings import Settings
 
@@ -48,7 +49,7 @@ class Rules:
         kept = self._kept() | {name: body[name] for name in names}
         with storage_errors("keeping the limits", self._settings.home):
             self._settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self._path, json.dumps(kept, indent=2) + "\n")
+            atomic.write(self._path, json.dumps(kept, indent=2) + "\n")
 
     def _kept(self) -> dict[str, Any]:
         try:

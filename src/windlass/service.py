@@ -166,7 +166,9 @@ class Service(Parts):
         """The model on the shelf that a name means: a key, `owner/repo`, or what `download` takes too.
 
         Raises:
-            ModelNotFound: none, or more than one.
+            ModelNotFound: none.
+            QuantizationNotFound: it is here, but not in that one.
+            InvalidModel: more than one, or a link that leads to no model.
         """
         if "://" in name or name.startswith(("hf.co/", "huggingface.co/", "lmstudio.ai/")):
             ref = self._ref(name, quantization)
@@ -224,7 +226,7 @@ class Service(Parts):
     def unfinished(self) -> list[Job]:
         """The jobs that are not over, newest first, for who only looks: no database is made, mended or moved on by it.
 
-        None where it is not there yet, or of an older program. Raises StateFailure where it cannot be read.
+        `[]` where it is not there yet, or of an older program. Raises StateFailure where it cannot be read.
         """
         from windlass.jobs.glance import is_current
 

@@ -19,6 +19,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Literal, get_args
 
+from windlass import atomic
 from windlass.errors import InvalidRequest, StateFailure, TokenNotFound
 
 Scope = Literal["read", "download", "admin"]
@@ -141,15 +142,8 @@ class Tokens:
             raise StateFailure(f"{self._path} cannot be read: {error}.", hint=_HINT) from error
 
     def _save(self, tokens: Collection[Token]) -> None:
-        temporary = self._path.with_name("tokens~")
         try:
-            temporary.unlink(missing_ok=True)
-            temporary.touch(0o600, exist_ok=False)
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump([asdict(token) for token in tokens], file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            atomic.write(self._path, json.dumps([asdict(token) for token in tokens], indent=2), 0o600)
         except OSError as error:
             raise StateFailure(f"{self._path} cannot be written: {error.strerror}.") from error
 

@@ -10,23 +10,21 @@ import hashlib
 import hmac
 import json
 import logging
-import os
 import random
 import secrets
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 from urllib.parse import urlsplit
 
-from windlass import words
+from windlass import atomic, words
 from windlass.errors import InvalidRequest, StateFailure, WindlassError
 from windlass.jobs.job import End
 from windlass.jobs.states import State
-from windlass.library.disk import storage_errors, write_atomically
+from windlass.library.disk import storage_errors
 
 BEAT = 1.0  # seconds between looks
 PATIENCE = 24 * 3600.0  # seconds after which an end is old news
@@ -79,8 +77,8 @@ def sign(key: bytes, message_id: str, at: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(signed.digest()).decode()}"
 
 
-def key_of(secret: str) -> bytes:
-    """The key in a secret of the form `whsec_` and base64.
+def key_of(secret: str, source: str = "WINDLASS_WEBHOOK_SECRET") -> bytes:
+    """The key in a secret of the form `whsec_` and base64; `source` is where it stands, for the message.
 
     Raises:
         InvalidRequest: it has another form.
@@ -91,13 +89,14 @@ def key_of(secret: str) -> bytes:
         key = b""
     if not 24 <= len(key) <= 64:
         hint = "It is whsec_ and 24 to 64 bytes in base64: echo whsec_$(openssl rand -base64 32)"
-        raise InvalidRequest("WINDLASS_WEBHOOK_SECRET is no secret of webhooks.", hint=hint)
+        raise InvalidRequest(f"{source} holds no secret of webhooks.", hint=hint)
     return key
 
 
 def key_at(home: Path, secret: str | None) -> bytes:
     """The key: of the secret that was given, else of one that is kept in `home`. Raises as the two below do."""
-    return key_of(secret or kept_secret(home / "webhook-secret"))
+    path = home / "webhook-secret"
+    return key_of(secret) if secret else key_of(kept_secret(path), str(path))
 
 
 def kept_secret(path: Path) -> str:
@@ -107,11 +106,7 @@ def kept_secret(path: Path) -> str:
         StateFailure: it can be neither read nor made.
     """
     try:
-        with suppress(FileExistsError):
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "w", encoding="ascii") as file:
-                file.write(f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
-        return path.read_text(encoding="ascii").strip()
+        return atomic.keep(path, f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
     except (OSError, ValueError) as error:
         raise StateFailure(f"{path} cannot be used: {error}.", hint="Or set WINDLASS_WEBHOOK_SECRET.") from error
 
@@ -196,7 +191,7 @@ class Receiver:
     def _keep(self, place: int) -> None:
         with storage_errors("noting what a webhook was told", self._path.parent):
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self._path, f"{place}\n")
+            atomic.write(self._path, f"{place}\n")
         self._place = place
 
 

@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_written_is_told(checking: Checking, monkeypatch
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("windlass.library.checking.write_atomically", refuse)
+    monkeypatch.setattr("windlass.atomic.write", refuse)
     with pytest.raises(StorageUnavailable, match="Permission denied"):
         checking.begin_round()
 

@@ -1,4 +1,4 @@
-"""Writing: all or nothing, never outside, and what the operating system says in our words."""
+"""What is done with a disk: never outside, synced once, and what the operating system says in our words."""
 
 import ctypes
 import errno
@@ -8,40 +8,7 @@ from pathlib import Path
 import pytest
 
 from windlass.errors import InsufficientStorage, StorageUnavailable, WindlassError
-from windlass.library.disk import folder_below, storage_errors, sync_files, sync_folder, write_atomically, write_soon
-
-
-def test_text_is_written_whole(tmp_path: Path) -> None:
-    """The new text replaces the old, and nothing else is left in the folder."""
-    path = tmp_path / "a.json"
-    write_atomically(path, "old")
-    write_atomically(path, "new ü")
-    assert [(p.name, p.read_text("utf-8")) for p in tmp_path.iterdir()] == [("a.json", "new ü")]
-
-
-def test_a_write_that_fails_changes_nothing(tmp_path: Path) -> None:
-    """When the text cannot be written, or not be put in place, the old stays and no temporary file does."""
-    path = tmp_path / "a.json"
-    write_atomically(path, "old")
-    with pytest.raises(UnicodeEncodeError):
-        write_atomically(path, "\ud800")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_atomically(tmp_path / "folder", "x")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
-    assert path.read_text() == "old"
-
-
-def test_a_text_that_may_come_later_is_whole_too(tmp_path: Path) -> None:
-    """It replaces the old one, or fails and leaves the old one alone; only the sync is left to the caller."""
-    path = tmp_path / "a.json"
-    write_soon(path, "old")
-    write_soon(path, "new ü")
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_soon(tmp_path / "folder", "x")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "folder"]
-    assert path.read_text("utf-8") == "new ü"
+from windlass.library.disk import folder_below, storage_errors, sync_files, sync_folder
 
 
 @pytest.mark.parametrize("number", [0, 1, 4, 5, 100])
@@ -145,7 +112,7 @@ def test_the_operating_systems_refusals(tmp_path: Path, number: int, kind: type[
     assert hint in (caught.value.hint or "")
     if isinstance(caught.value, InsufficientStorage):
         assert caught.value.needed == 5
-        assert caught.value.free > 0
+        assert caught.value.free
 
 
 def test_a_disk_that_is_gone(tmp_path: Path) -> None:

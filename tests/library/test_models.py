@@ -473,3 +473,32 @@ def test_any_shelf(files: dict[str, bytes]) -> None:
             assert shelf.find(model.key) == model
             json.dumps([v1_row(model), v0_row(model), openai_row(model)])
         assert all(reason for _, reason in shelf.oddities())
+
+
+def test_what_stands_beside_the_weights_is_read_anew(shelf: Shelf, put: Put) -> None:
+    """A template that comes, is mended or goes, and what makes an embedding model: the next list knows, in any process.
+
+    Also where the mended one is as long as the other and older than the weights.
+    """
+    put("o/M/config.json", CONFIG)
+    put("o/M/model.safetensors", MLX)
+
+    def told() -> list[tuple[bool, bool]]:
+        models, others = shelf.models(), Shelf(shelf.models_dir, shelf.models_dir).models()
+        assert models == others
+        return [(model.tool_use, model.type == "embedding") for model in models]
+
+    assert told() == [(False, False)]
+    template = put("o/M/chat_template.jinja", b"{{ tools }}")
+    assert told() == [(True, False)]
+    template.write_bytes(b"{{ texts }}")
+    os.utime(template, ns=(5, 5))
+    assert told() == [(False, False)]
+    template.unlink()
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        other = put(f"o/M/{name}", b'{"chat_template": "{{ tools }}"}')
+        assert told() == [(True, False)]
+        other.unlink()
+        assert told() == [(False, False)]
+    put("o/M/modules.json", b"[]")
+    assert told() == [(False, True)]

@@ -21,6 +21,8 @@ def folder(tmp_path: Path) -> Path:
         "Acme/Rocket-GGUF/empty.json": b"",
         "Acme/Rocket-GGUF/.gitattributes": b"hidden",
         "Acme/Rocket-GGUF/coming.gguf.part": b"unfinished",
+        "Acme/Rocket-GGUF/downloading_Rocket-Q8_0.gguf": b"unfinished, by LM Studio",
+        "Acme/Rocket-GGUF/Rocket-Q8_0.gguf.Incomplete": b"unfinished",
         "Acme/Rocket-MLX/model.safetensors": b"weights",
         "Acme/Rocket-MLX/config.json": b'{"quantization": {"bits": 4}}',
         "catalog/acme/rocket/model.yaml": MODEL_YAML.encode(),

@@ -72,6 +72,47 @@ def test_every_entry_is_a_staff_pick(client: TestClient, folder: Path) -> None:
     assert row["metadata"]["compatibilityTypes"] == ["gguf", "safetensors"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "when: 2024-13-45",
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+        "a: " + "[" * 100 + "]" * 100,
+        "a: !!python/object:os.system {}",
+        'a: !!int ""',
+        "description: " + "x" * 300_000,
+    ],
+    ids=["no date", "aliases", "deep", "foreign", "no number", "large"],
+)
+def test_no_model_yaml_takes_the_list_away(client: TestClient, folder: Path, text: str) -> None:
+    """What Windlass would take from no catalog is passed over in its own, and named where it is asked for."""
+    (folder / "catalog/acme/broken").mkdir()
+    (folder / "catalog/acme/broken/model.yaml").write_text(text)
+    [row] = client.get("/api/v1/models", params={"action": "staff-picks"}).json()
+    assert row["name"] == "rocket"
+    answer = client.get(ARTIFACT.replace("rocket", "broken"), params={"manifest": "true"})
+    assert (answer.status_code, "model.yaml" in answer.json()["error"]) == (500, True)
+
+
+def test_what_json_cannot_say_is_left_out(client: TestClient, folder: Path) -> None:
+    """YAML has dates, sets, infinities and keys of any kind; each goes alone, and the rest of the entry stays."""
+    odd = "released: 2024-01-02, chosen: !!set {a}, size: .inf, 3: x, when: [2024-01-02, b]"
+    text = f"description: 2024-01-02\nbase: [{{key: a/b, sources: [{{repo: c, on: {{{odd}}}}}]}}]\n"
+    text += f"metadataOverrides: {{domain: llm, {odd}}}\n"
+    (folder / "catalog/acme/rocket/model.yaml").write_text(text)
+    [row] = client.get("/api/v1/models", params={"action": "staff-picks"}).json()
+    assert (row["metadata"], row["description"]) == ({"type": "llm", "when": ["b"]}, "")
+    [dependency] = client.get("/acme/rocket/manifest.json").json()["dependencies"]
+    assert dependency["sources"] == [{"repo": "c"}]  # `on` is a truth in YAML
+
+
+def test_a_manifest_beside_is_passed_on_as_json_has_it(client: TestClient, folder: Path) -> None:
+    """Python reads NaN and halves of characters in JSON, which no client would."""
+    beside = '{"type": "model", "a": NaN, "b": [1e999, "\\ud800", 1], "\\ud800": 1, "revision": 7}'
+    (folder / "catalog/acme/rocket/manifest.json").write_text(beside)
+    assert client.get("/acme/rocket/manifest.json").json() == {"type": "model", "b": [1], "revision": 7}
+
+
 @pytest.mark.parametrize("path", [ARTIFACT.replace("rocket", "plane"), "/models/acme/plane", "/catalog/a/b/model.yaml"])
 def test_a_model_that_is_not_in_the_catalog_is_404(client: TestClient, path: str) -> None:
     """404 and a sentence."""
@@ -88,6 +129,7 @@ def test_a_model_that_is_not_in_the_catalog_is_404(client: TestClient, path: str
         ("model.yaml", ""),
         ("manifest.json", "{"),
         ("manifest.json", "[]"),
+        ("manifest.json", "[" * 100_000),
     ],
 )
 def test_texts_that_cannot_be_read_are_named(client: TestClient, folder: Path, name: str, text: str) -> None:

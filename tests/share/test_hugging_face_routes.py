@@ -117,6 +117,8 @@ def test_what_is_not_there_is_told_by_its_code(client: TestClient, path: str, co
         "/Acme/Rocket-GGUF/resolve/main/README.md%00.gguf",
         "/Acme/Rocket-GGUF/resolve/main/.gitattributes",
         "/Acme/Rocket-GGUF/resolve/main/coming.gguf.part",
+        "/Acme/Rocket-GGUF/resolve/main/downloading_Rocket-Q8_0.gguf",
+        "/Acme/Rocket-GGUF/resolve/main/Rocket-Q8_0.gguf.Incomplete",
         "/Acme/Rocket-GGUF/resolve/main/..%5c..%5coutside.gguf",
         "/Acme/.git/resolve/main/config",
         "/.windlass/partials/resolve/main/secret.gguf",
@@ -128,7 +130,7 @@ def test_what_is_not_there_is_told_by_its_code(client: TestClient, path: str, co
     ],
 )
 def test_nothing_outside_is_served_whatever_the_url_says(client: TestClient, path: str) -> None:
-    """Dots, encoded or not, NUL, backslashes and hidden names find nothing."""
+    """Dots, encoded or not, NUL, backslashes, hidden names and those of unfinished files find nothing."""
     assert client.get(path).status_code == 404
 
 

@@ -21,7 +21,10 @@ _MOST_JOBS = 1000
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """`{"model": string, "quantization"?: string, "format"?: "gguf" | "mlx", "to"?: string}`; the last two are ours."""
+    """`{"model": string, "quantization"?: string, "format"?: "gguf" | "mlx" | "safetensors", "to"?: string}`.
+
+    The last two are ours.
+    """
 
     model: str
     quantization: str | None

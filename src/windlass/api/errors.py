@@ -43,7 +43,8 @@ def place_of(error: type[e.WindlassError]) -> tuple[int, str]:
 def answer(error: e.WindlassError) -> JSONResponse:
     """The answer for one of our errors."""
     status, kind = place_of(type(error))
-    headers = {"Retry-After": str(round(error.retry_after + 0.5))} if isinstance(error, e.HubRateLimited) else {}
+    wait = error.retry_after if isinstance(error, e.HubRateLimited) else None
+    headers = {} if wait is None else {"Retry-After": str(round(wait + 0.5))}
     headers |= {"WWW-Authenticate": "Bearer"} if isinstance(error, e.InvalidApiKey) else {}
     # OpenAI's libraries try a 5xx again, three times with pauses, unless they are told that it is of no use.
     headers |= {"x-should-retry": "false"} if isinstance(error, e.NotOffered) else {}

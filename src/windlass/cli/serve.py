@@ -30,7 +30,8 @@ def serve(settings: Settings, origins: Sequence[str] = (), *, insecure: bool = F
 
     Raises:
         StateInUse: a server runs on this state already.
-        InvalidRequest: the port cannot be had, or others could reach it and no token has been made.
+        StateFailure: the port cannot be had, or the state cannot be used.
+        InvalidRequest: others could reach it and no token has been made.
     """
     keep_a_log(settings.log_format)
     with Service(settings) as service:

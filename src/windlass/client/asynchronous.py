@@ -93,7 +93,7 @@ class AsyncClient:
             async with self._http.stream("GET", path, headers=headers, timeout=60.0) as response:
                 if not calls.are_events(response.is_success, response.headers):
                     await response.aread()
-                    raise failure(response.status_code, body_of(response), self.url)
+                    raise failure(response.status_code, response.headers, body_of(response), self.url)
                 async for line in response.aiter_lines():
                     for event in stream.feed(line):
                         yield event
@@ -142,4 +142,4 @@ class AsyncClient:
             response = await self._http.request(call.method, call.path, **call.options)
         except httpx2.HTTPError as error:
             raise unreachable(self.url, error) from error
-        return calls.read(response.is_success, response.status_code, body_of(response), self.url)
+        return calls.read(response.is_success, response.status_code, response.headers, body_of(response), self.url)

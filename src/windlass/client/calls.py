@@ -86,11 +86,11 @@ def search(text: str, wanted: str | None, limit: int, cursor: str | None) -> Cal
     return Call("GET", f"{OWN}/search", params={name: value for name, value in query.items() if value})
 
 
-def read(success: bool, status: int, body: Any, url: str) -> dict[str, Any]:
+def read(good: bool, status: int, headers: Mapping[str, str], body: Any, url: str) -> dict[str, Any]:
     """The JSON of a good answer. Raises ServerFailure."""
-    if success and isinstance(body, dict) and "error" not in body:  # LM Studio says 200 to what it does not know
+    if good and isinstance(body, dict) and "error" not in body:  # LM Studio says 200 to what it does not know
         return body
-    raise failure(status, body, url)
+    raise failure(status, headers, body, url)
 
 
 class Stream:

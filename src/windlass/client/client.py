@@ -188,7 +188,7 @@ class Client:
             with self._http.stream("GET", path, headers=headers, timeout=60.0) as response:
                 if not calls.are_events(response.is_success, response.headers):
                     response.read()
-                    raise failure(response.status_code, body_of(response), self.url)
+                    raise failure(response.status_code, response.headers, body_of(response), self.url)
                 yield from stream.lines(response.iter_lines())
         except httpx2.HTTPError as error:
             raise unreachable(self.url, error) from error
@@ -247,7 +247,7 @@ class Client:
             response = self._http.request(call.method, call.path, **call.options)
         except httpx2.HTTPError as error:
             raise unreachable(self.url, error) from error
-        return calls.read(response.is_success, response.status_code, body_of(response), self.url)
+        return calls.read(response.is_success, response.status_code, response.headers, body_of(response), self.url)
 
 
 def completed(job: Job) -> Job:

@@ -4,14 +4,14 @@ except windlass.errors.ModelNotFound as error: …
 except windlass.errors.ServerFailure as error: print(error.status, error.code, error.hint)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from windlass import errors as e
 
 
-def failure(status: int, body: Any, url: str) -> e.ServerFailure:
+def failure(status: int, headers: Mapping[str, str], body: Any, url: str) -> e.ServerFailure:
     """The error of an answer that is none of the good ones; `body` is its JSON, or None."""
     detail = body.get("error") if isinstance(body, dict) else None
     if isinstance(detail, str) and status == 200:
@@ -25,9 +25,21 @@ def failure(status: int, body: Any, url: str) -> e.ServerFailure:
     message = message.removesuffix(f" {hint}") if hint else message
     error = _class_of(str(code))(message, status=status, remote_code=str(code) if code else None, hint=hint)
     error.param = detail["param"] if isinstance(detail.get("param"), str) else None
-    for name in ("needed", "free"):
-        setattr(error, name, detail.get(f"{name}_bytes", 0))
+    _tell_numbers(error, headers, detail)
     return error
+
+
+def _tell_numbers(error: e.ServerFailure, headers: Mapping[str, str], detail: Mapping[str, Any]) -> None:
+    """What the class has besides its message; what the answer does not say stays None."""
+    if isinstance(error, e.InsufficientStorage):
+        error.needed, error.free = _count(detail.get("needed_bytes")), _count(detail.get("free_bytes"))
+    if isinstance(error, e.HubRateLimited):
+        asked = headers.get("Retry-After", "")
+        error.retry_after = float(asked) if asked.isascii() and asked.isdigit() else None
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def job_failure(job: Any) -> e.ServerFailure:

@@ -5,6 +5,7 @@ Form: https://modelyaml.org (a draft) and LM Studio's manifest.json.
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ LIMIT = 256 * 1024
 
 _DEEPEST = 32
 _MOST_BASES = 200
+_HALF = re.compile("[\ud800-\udfff]")
 # What PyYAML comes to where the text is wrong, beside its own errors: `!!int ""`, `!!bool maybe` and `!!timestamp x`
 # fail wherever they happen to.
 _FAILURES = (ValueError, ArithmeticError, LookupError, AttributeError, RecursionError, TypeError)
@@ -79,27 +81,42 @@ def read_model_yaml(text: str) -> ModelYaml:
     if not isinstance(raw, dict) or "base" not in raw:
         raise HubError("The model.yaml is none: it names no `base`.")
     bases, warnings = _bases(raw["base"])
-    overrides = raw.get("metadataOverrides")
-    return ModelYaml(_text(raw.get("model")), bases, _plain_dict(overrides), warnings)
+    return ModelYaml(_text(raw.get("model")), bases, plain_dict(raw.get("metadataOverrides")), warnings)
 
 
-def _plain_dict(value: object) -> dict[str, Any]:
-    """What of a mapping JSON can say too: overrides are kept in the model's receipt, and YAML has dates and sets."""
+def read_fields(text: str) -> dict[str, Any] | None:
+    """All that a model.yaml says, of values that JSON knows, for who passes it on; None where it is no mapping.
+
+    Raises:
+        HubError: as `read_model_yaml` has it, but for a `base`.
+    """
+    raw = _safe_yaml(text)
+    return plain_dict(raw) if isinstance(raw, dict) else None
+
+
+def plain_dict(value: object) -> dict[str, Any]:
+    """What of a mapping JSON can say too: overrides are kept in the model's receipt, and YAML has dates and sets.
+
+    Python's reader of JSON takes more than JSON as well: NaN, and halves of surrogate pairs.
+    """
     if not isinstance(value, dict):
         return {}
-    return {key: _plain(item) for key, item in value.items() if isinstance(key, str) and _is_plain(item)}
+    items = ((key, item) for key, item in value.items() if isinstance(key, str))
+    return {key: _plain(item) for key, item in items if _is_plain(key) and _is_plain(item)}
 
 
 def _plain(value: object) -> Any:
     if isinstance(value, dict):
-        return _plain_dict(value)
+        return plain_dict(value)
     return [_plain(item) for item in value if _is_plain(item)] if isinstance(value, list) else value
 
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, int):  # in another base than ten YAML's may have any number of digits, which no JSON may
         return -(2**63) <= value < 2**63
-    return value is None or isinstance(value, str | list | dict) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, str):  # half of a pair of surrogates is a text in Python, and none in UTF-8
+        return not _HALF.search(value)
+    return value is None or isinstance(value, list | dict) or (isinstance(value, float) and math.isfinite(value))
 
 
 def read_manifest(raw: object) -> ModelYaml:

@@ -22,7 +22,7 @@ from windlass.quantization import label_of
 
 SETTLED = 3600.0  # seconds without a change after which nobody is at work on a file that has no lock; writing takes few
 _MOUNTED = "Is its disk plugged in and mounted? Then check again."
-# What `disk.write_atomically` leaves when it is killed, and other programs beside what they change.
+# What `atomic.write` leaves when it is killed, and other programs beside what they change.
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.part|.+~")
 
 

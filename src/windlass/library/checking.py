@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from windlass import words
+from windlass import atomic, words
 from windlass.errors import StorageFailure
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
-from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
+from windlass.library.disk import PRIVATE, folder_below, storage_errors
 from windlass.library.receipts import CHUNK_SIZE, Receipt, Receipts
 
 
@@ -109,7 +109,7 @@ class Checking:
             if not self.keeps or not root.exists():
                 return began
             folder_below(root, PRIVATE)
-            write_atomically(self._round, f"{began}\n")
+            atomic.write(self._round, f"{began}\n")
             return began
 
     def end_round(self) -> None:

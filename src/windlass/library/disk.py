@@ -1,19 +1,21 @@
-"""Files written so that a power cut leaves the old or the new, and never outside the folder they belong to."""
+"""What the disk says as errors of ours, and folders that are never made outside the one they belong to."""
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from windlass import atomic
 from windlass.errors import InsufficientStorage, StorageFailure, StorageUnavailable
 
 PRIVATE = ".windlass"
+
+sync_file, sync_folder = atomic.sync_file, atomic.sync_folder  # the rooms that sync what lies on a shelf ask here
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_NO_FSYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EBADF}
 _SYNCS_AT_ONCE = 8
 _FEW = 4  # files that are not worth a thread
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE, as <fcntl.h> has it
@@ -98,15 +100,6 @@ def _make(folder: Path, root: Path) -> None:
         sync_folder(parent.parent)
 
 
-def sync_file(path: Path) -> None:
-    """Return when the file's bytes are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def sync_files(paths: Sequence[Path]) -> None:
     """Return when the bytes of all these files are on the disk; for many, far sooner than one after the other.
 
@@ -146,48 +139,3 @@ def _begin_each(paths: Sequence[Path]) -> None:
             begin(handle, 0, 0, _WRITE)
         finally:
             os.close(handle)
-
-
-def sync_folder(folder: Path) -> None:
-    """Return when the folder's names are on the disk; where a filesystem cannot promise that, do without."""
-    try:
-        sync_file(folder)
-    except OSError as error:
-        if error.errno not in _NO_FSYNC:  # SMB, FUSE and Windows refuse to open or sync a folder
-            raise
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write the text under `path` as a whole or not at all, durably. The folder must be there.
-
-    Raises:
-        OSError: as the operating system has it; the old file, if any, is untouched.
-    """
-    _write(path, text, durably=True)
-    sync_folder(path.parent)
-
-
-def write_soon(path: Path, text: str) -> None:
-    """As `write_atomically`, but durable only when `path` and its folder have been synced.
-
-    Until then a power cut may leave a file that is torn or empty, in the place of the old one too: for texts that are
-    known as damaged when they are read.
-    """
-    _write(path, text, durably=False)
-
-
-def _write(path: Path, text: str, *, durably: bool) -> None:
-    # Not the final name plus a suffix: that may be too long.
-    temporary = path.with_name(f".{secrets.token_hex(6)}.part")
-    content = text.encode()
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            if durably:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

@@ -18,10 +18,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from windlass import atomic
 from windlass.errors import ChecksumMismatch, InsufficientStorage, InvalidRequest, StorageUnavailable
 from windlass.library.cloning import clone
 from windlass.library.digests import OnProgress, digest_file
-from windlass.library.disk import folder_below, storage_error, sync_files, sync_folder, write_atomically
+from windlass.library.disk import folder_below, storage_error, sync_files, sync_folder
 from windlass.library.exports import (
     NAME,
     SUMS,
@@ -253,9 +254,9 @@ class Exporting:
         for one in export.models:
             for path, content in catalog_files(one.manifest.catalog).items() if one.manifest.catalog else ():
                 parent, _, name = path.rpartition("/")
-                write_atomically(folder_below(self.root, parent) / name, content)
-        write_atomically(self.root / NAME, text)
-        write_atomically(self.root / SUMS, sums_of(export, text))
+                atomic.write(folder_below(self.root, parent) / name, content)
+        atomic.write(self.root / NAME, text)
+        atomic.write(self.root / SUMS, sums_of(export, text))
 
 
 def told_of(on_file: OnFile | None, path: str, size: int) -> OnProgress | None:

@@ -6,6 +6,11 @@ from pathlib import Path
 
 from windlass.library import gguf, safetensors
 
+_CONFIG = "config.json"
+_MODULES = "modules.json"  # sentence-transformers' own
+BESIDE = (_CONFIG, *safetensors.TEMPLATES, _MODULES)
+"""What `read_folder` looks at beside the weights; of these config.json alone must be there."""
+
 # general.file_type → label (llama.h, enum llama_ftype). Absent numbers are of formats that were taken out again.
 FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S", 12: "Q3_K_M",
@@ -82,7 +87,7 @@ def read_folder(folder: Path, weights: str, *, is_all: bool) -> Head:
         Damaged: config.json or the weights file cannot be read as what it is.
         OSError: one of them cannot be read at all.
     """
-    config = _config(folder / "config.json")
+    config = _config(folder / _CONFIG)
     first = safetensors.scan(folder / weights)
     return Head(
         architecture=config.model_type,
@@ -90,7 +95,7 @@ def read_folder(folder: Path, weights: str, *, is_all: bool) -> Head:
         context_length=config.context_length,
         parameters=_parameters(first, config.bits) if is_all else None,
         tool_use=knows_tools(safetensors.read_template(folder)),
-        embedding=is_encoder(config.model_type) or (folder / "modules.json").is_file(),  # sentence-transformers' own
+        embedding=is_encoder(config.model_type) or (folder / _MODULES).is_file(),
         vision=config.vision,
         mlx=config.mlx or first.format == "mlx",
     )

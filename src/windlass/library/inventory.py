@@ -2,17 +2,19 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import xxhash
+
 from windlass import __version__
 from windlass.library import gguf, safetensors
 from windlass.library.facts import Found, Model, describe
-from windlass.library.heads import Head, read_folder, read_gguf
+from windlass.library.heads import BESIDE, Head, read_folder, read_gguf
 from windlass.library.keys import with_keys
 from windlass.library.known import Known, Stamp
 from windlass.library.receipts import ModelReceipt, Receipts, read_model
@@ -107,19 +109,18 @@ class Inventory:
         """`told`: the fields of the model's `Head`, or `damaged`: why it cannot be read."""
         if not weights:
             return {"damaged": "it has no weights"}
+        if found.format == "gguf":
+            path = self._models_dir / weights[0]
+            return self._ask("head", weights[0], _stamp(stock, weights[0]), lambda: asdict(read_gguf(path)))
         folder, _, name = weights[0].rpartition("/")
-        sources = [weights[0]] if found.format == "gguf" else [weights[0], f"{folder}/config.json"]
-        stamps = [stamp for path in sources if (stamp := _stamp(stock, path))]
-        if len(stamps) < len(sources):
+        stamps = [_stamp(stock, f"{folder}/{source}") for source in (name, *BESIDE)]
+        if not all(stamps[:2]):
             return {"damaged": "it has no config.json"}
-        stamp = Stamp(sum(stamp.size for stamp in stamps), max(stamp.mtime_ns for stamp in stamps))
 
         def read() -> dict[str, Any]:
-            if found.format == "gguf":
-                return asdict(read_gguf(self._models_dir / weights[0]))
             return asdict(read_folder(self._models_dir / folder, name, is_all=len(weights) == 1))
 
-        return self._ask("head", weights[0], stamp, read)
+        return self._ask("head", weights[0], _stamp_of_all(stamps), read)
 
     def _damage(self, path: str, stock: Stock) -> str | None:
         """Why a further weights file is damaged, None for one that reads."""
@@ -149,6 +150,15 @@ def _stamp(stock: Stock, shelf_path: str) -> Stamp | None:
     owner, _, rest = shelf_path.partition("/")
     name, _, path = rest.partition("/")
     return stock.stamp(f"{owner}/{name}", path)
+
+
+def _stamp_of_all(stamps: Sequence[Stamp | None]) -> Stamp:
+    """One for several files, each of which changes it, as does one that comes or goes.
+
+    Not the latest time: a template of the same length that is older than the weights would go unnoticed.
+    """
+    size = sum(stamp.size for stamp in stamps if stamp)
+    return Stamp(size, xxhash.xxh3_64_intdigest(repr([stamp and tuple(stamp) for stamp in stamps]).encode()))
 
 
 def _stamps(folder: Path) -> Iterator[tuple[str, Stamp]]:

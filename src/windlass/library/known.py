@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import xxhash
 
+from windlass import atomic
 from windlass.errors import StorageFailure
-from windlass.library.disk import folder_below, write_atomically
+from windlass.library.disk import folder_below
 from windlass.library.opening import read_file
 
 _LARGEST = 256 * 1024 * 1024
@@ -68,7 +69,7 @@ class Known:
             with suppress(OSError, StorageFailure, ValueError):
                 folder = folder_below(self._models_dir, self._path.parent.relative_to(self._models_dir).as_posix())
                 text = json.dumps(self._kept, separators=(",", ":"))
-                write_atomically(folder / self._path.name, f"{self._seal(text.encode())}\n{text}")
+                atomic.write(folder / self._path.name, f"{self._seal(text.encode())}\n{text}")
 
     def _load(self) -> dict[str, list[Any]]:
         try:

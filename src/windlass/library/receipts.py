@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from windlass.library.disk import PRIVATE, folder_below, write_atomically, write_soon
+from windlass import atomic
+from windlass.library.disk import PRIVATE, folder_below
 from windlass.library.opening import read_file
 from windlass.manifest import Digest, Manifest, ManifestFile
 from windlass.names import safe_path
@@ -104,10 +105,10 @@ class Receipts:
         """Keep the receipt, durably.
 
         Raises:
-            OSError, StorageUnavailable: as `disk.folder_below` and `disk.write_atomically` have it.
+            OSError, StorageUnavailable: as `disk.folder_below` and `atomic.write` have it.
         """
         folder = folder_below(self.models_dir, _folder_of(shelf_path))
-        write_atomically(folder / _name_of(shelf_path), _dump(receipt))
+        atomic.write(folder / _name_of(shelf_path), _dump(receipt))
 
     def write_soon(self, shelf_path: str, receipt: Receipt, below: Callable[[str], Path]) -> Path:
         """Keep the receipt, durably only once its path, which is answered, and the folder there have been synced.
@@ -118,10 +119,10 @@ class Receipts:
             below: `disk.folder_below` the models folder, perhaps with a memory.
 
         Raises:
-            OSError, StorageUnavailable: as `below` and `disk.write_soon` have it.
+            OSError, StorageUnavailable: as `below` and `atomic.write_soon` have it.
         """
         path = below(_folder_of(shelf_path)) / _name_of(shelf_path)
-        write_soon(path, _dump(receipt))
+        atomic.write_soon(path, _dump(receipt))
         return path
 
     def forget(self, shelf_path: str) -> None:
@@ -134,7 +135,7 @@ class Receipts:
         value = {"manifest": receipt.manifest.to_json(), "finished_at": receipt.finished_at}
         folder = folder_below(self.models_dir, f"{PRIVATE}/models")
         text = _text({**value, "overrides": dict(receipt.overrides)})
-        write_atomically(folder / f"{slug(receipt.manifest.key)}.json", text)
+        atomic.write(folder / f"{slug(receipt.manifest.key)}.json", text)
 
     def models(self) -> list[ModelReceipt]:
         """All models' receipts that can be read."""

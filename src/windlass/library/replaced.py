@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
+from windlass import atomic
+from windlass.library.disk import PRIVATE, folder_below, storage_errors
 from windlass.library.facts import Model
 from windlass.library.receipts import slug
 from windlass.library.removal import Removal, removal_of, remove
@@ -44,7 +45,7 @@ class Replaced:
         with storage_errors(f"noting what {then.id} is made of", self._shelf.models_dir):
             folder = folder_below(self._shelf.models_dir, _FOLDER)
             text = json.dumps({"then": then.to_json(), "key": key})
-            write_atomically(folder / f"{slug(f'{then.key}|{then.files[0].commit}')}.json", text)
+            atomic.write(folder / f"{slug(f'{then.key}|{then.files[0].commit}')}.json", text)
 
     def tidy(self, in_use: Container[str] = ()) -> Iterator[Removal]:
         """Remove what updates that are done have left behind; a note whose update is not done waits.

@@ -18,6 +18,7 @@ from windlass.library.opening import open_file, read_file
 
 MAX_HEAD = 16 * 1024 * 1024
 MAX_JSON = 16 * 1024 * 1024  # tokenizer_config.json of a large vocabulary has a few
+TEMPLATES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")  # where it is looked for, in order
 MAX_VALUES = 500_000  # in one JSON text: four times the entries of the largest index, or 50,000 tensors of a head
 
 
@@ -112,11 +113,11 @@ def shards_of(index: Path) -> tuple[str, ...]:
 def read_template(folder: Path) -> str | None:
     """The chat template, wherever it stands: in a file of its own, else in tokenizer_config.json."""
     try:
-        with open_file(folder / "chat_template.jinja") as file:
+        with open_file(folder / TEMPLATES[0]) as file:
             return (file.read(4 * MAX_TEMPLATE) or b"").decode("utf-8", "replace")[:MAX_TEMPLATE]
     except OSError:
         pass
-    for name in ("chat_template.json", "tokenizer_config.json"):
+    for name in TEMPLATES[1:]:
         try:
             template = read_json(folder / name).get("chat_template")
         except (OSError, Damaged):

@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from windlass import words
+from windlass import atomic, words
 from windlass.library.arrivals import Arrival, Publisher
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
-from windlass.library.disk import PRIVATE, folder_below, storage_errors, write_atomically
+from windlass.library.disk import PRIVATE, folder_below, storage_errors
 from windlass.library.facts import Model, ShelfFile, describe
 from windlass.library.inventory import Inventory
 from windlass.library.keys import find, with_keys
@@ -144,8 +144,8 @@ class Shelf:
             self._catalog_dir.mkdir(parents=True, exist_ok=True)
             folder = folder_below(self._catalog_dir, entry.id)
             # model.yaml last: LM Studio looks for that one, so a folder that has it has both.
-            write_atomically(folder / "manifest.json", entry.manifest_json)
-            write_atomically(folder / "model.yaml", entry.model_yaml)
+            atomic.write(folder / "manifest.json", entry.manifest_json)
+            atomic.write(folder / "model.yaml", entry.model_yaml)
 
     def finish(self, manifest: Manifest, overrides: Mapping[str, Any] | None = None) -> None:
         """Keep the model's receipt: all files of the manifest are published, and together they are one model.

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from windlass.library.known import Stamp
 from windlass.quantization import is_gguf
+from windlass.unfinished import is_unfinished
 
 _DEEPEST = 8
 _MOST = 100_000  # files of one repository: a link may lead to a whole disk
 _UNSHOWABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_UNFINISHED = (".part", ".partial", ".incomplete", ".download", ".crdownload", ".tmp", ".aria2")
 _OF_FILES = (".gguf", ".safetensors", "config.json")
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
@@ -49,11 +49,6 @@ class Stock:
     def note(self, path: str, reason: str) -> None:
         """Add an oddity."""
         self.oddities.append(Oddity(path, reason))
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether the name is one that LM Studio, browsers and others give to what they are still bringing."""
-    return name.startswith("downloading_") or name.lower().endswith(_UNFINISHED)
 
 
 def take_stock(root: Path) -> Stock:

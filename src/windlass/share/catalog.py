@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
+from windlass.errors import HubError
+from windlass.hub.model_yaml import plain_dict, read_fields
 from windlass.share.folder import CATALOG, Folder
 
 Json = dict[str, Any]
@@ -48,16 +48,16 @@ class Entry:
         return f"{self.owner}/{self.name}"
 
     def model(self) -> Json:
-        """The parsed model.yaml.
+        """What of the model.yaml JSON can say: no dates, for one.
 
         Raises:
-            UnreadableEntry: it is not YAML, or not a mapping.
+            UnreadableEntry: it is none that Windlass would take from another catalog.
         """
         try:
-            model = yaml.safe_load(self.model_yaml)
-        except (yaml.YAMLError, RecursionError) as error:
-            raise UnreadableEntry(f"The model.yaml of {self.id} is not YAML: {error}") from error
-        if not isinstance(model, dict):
+            model = read_fields(self.model_yaml)
+        except HubError as error:
+            raise UnreadableEntry(f"{self.id} is passed over: {error.message}") from error
+        if model is None:
             raise UnreadableEntry(f"The model.yaml of {self.id} holds no fields.")
         return model
 
@@ -78,11 +78,11 @@ class Entry:
     def _manifest_beside(self, text: str) -> Json:
         try:
             manifest = json.loads(text)
-        except ValueError as error:
+            if isinstance(manifest, dict):
+                return plain_dict(manifest)
+        except (ValueError, RecursionError) as error:
             raise UnreadableEntry(f"The manifest.json of {self.id} is not JSON: {error}") from error
-        if not isinstance(manifest, dict):
-            raise UnreadableEntry(f"The manifest.json of {self.id} is not an object.")
-        return manifest
+        raise UnreadableEntry(f"The manifest.json of {self.id} is not an object.")
 
     def artifact(self, address: str, manifest: Json | None) -> Json:
         """As `/api/v1/artifacts/{owner}/{name}/revision/-1` answers; `address`: this server, without a last slash."""

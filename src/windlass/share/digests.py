@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from windlass import atomic
 from windlass.share.folder import Found, Stamp
 
 LARGE = 10_000_000  # from this size up, git-lfs keeps a file on the real hub
@@ -157,7 +157,8 @@ class Digests:
             self._known = {key: self._known[key] for key in latest.values()}
             rows = [[k.place, k.size, k.mtime_ns, k.large, digest] for k, digest in self._known.items()]
         try:
-            _write(self._cache, json.dumps({"version": 1, "digests": rows}))
+            self._cache.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write_soon(self._cache, json.dumps({"version": 1, "digests": rows}), 0o600)
         except OSError as error:
             log.warning("The digests could not be kept in %s: %s", self._cache, error)
 
@@ -197,15 +198,3 @@ def _checked(row: list[Any]) -> str:
         raise ValueError(row)
     int(row[4], 16)
     return str(row[4])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

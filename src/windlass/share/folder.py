@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-CATALOG = "catalog"  # DIR/catalog holds the catalog, so no owner of repositories can have that name
+from windlass.unfinished import is_unfinished
 
-# What downloaders and browsers call a file while they write it.
-UNFINISHED = (".part", ".partial", ".incomplete", ".tmp", ".temp", ".download", ".crdownload", ".aria2", "~")
+CATALOG = "catalog"  # DIR/catalog holds the catalog, so no owner of repositories can have that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Folder:
             path = f"{prefix}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 yield from self._walk(Path(entry.path), f"{path}/")
-            elif not entry.name.endswith(UNFINISHED) and (found := self._found(path, entry)):
+            elif not is_unfinished(entry.name) and (found := self._found(path, entry)):
                 yield found
 
     def _found(self, path: str, entry: os.DirEntry[str]) -> Found | None:

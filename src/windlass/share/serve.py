@@ -17,7 +17,8 @@ class Running(Listening):
         port: 0 takes any free one.
 
     Raises:
-        InvalidRequest: there is no such folder, or the port cannot be had.
+        InvalidRequest: there is no such folder.
+        StateFailure: the port cannot be had.
     """
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -31,7 +32,8 @@ def serve_folder(folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
     """Serve until SIGINT or SIGTERM, and return then. Prints `Listening on http://HOST:PORT` once it answers.
 
     Raises:
-        InvalidRequest: there is no such folder, or the port cannot be had.
+        InvalidRequest: there is no such folder.
+        StateFailure: the port cannot be had.
     """
     _log_to_stderr()
     with Running(folder, host, port) as running:
