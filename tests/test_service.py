@@ -16,6 +16,7 @@ from sample import MODEL_YAML
 from standin import ALWAYS, Hub, faults
 from windlass.errors import (
     HubError,
+    HubUnreachable,
     IllegalMove,
     InsufficientStorage,
     InvalidModel,
@@ -311,6 +312,31 @@ def test_wrong_files_of_the_right_size_are_not_already_downloaded(service: Servi
     place.write_bytes(b"x" * len(Q4))
     bring(service)
     assert place.read_bytes() == Q4
+
+
+def test_what_is_here_is_here_though_the_hub_says_nothing(service: Service, hub: Hub) -> None:
+    """Asked for as before, or by a quantization that is here; what is not here is refused as ever."""
+    done = bring(service)
+    service.sources.resolver.forget()
+    hub.server.refuse()
+    for model, quantization in ((REPO, None), (f"hf.co/{REPO}", "q4_k_m")):
+        view, already = service.download(model, quantization)
+        assert (view.job.id, view.job.state, already) == (done.job.id, State.COMPLETED, True)
+    for model, quantization in ((REPO, "Q8_0"), (f"hf.co/{REPO}/tree/main", None), ("unsloth/Other-GGUF", None)):
+        with pytest.raises(HubUnreachable):
+            service.download(model, quantization)
+    hub.server.accept_again()
+
+
+def test_the_usual_of_several_is_found(service: Service) -> None:
+    """The one that a download takes when none is named, whichever came first; by its quantization any."""
+    for quantization in ("Q8_0", "Q4_K_M"):
+        bring(service, REPO, quantization)
+    assert service.find_usual(REPO).quantization == "Q4_K_M"
+    assert service.find_usual(REPO, "q8_0").quantization == "Q8_0"
+    assert service.find_usual(f"{REPO}@q8_0").quantization == "Q8_0"
+    with pytest.raises(ModelNotFound):
+        service.find_usual("unsloth/Other-GGUF")
 
 
 def test_a_plan_counts_what_looks_right_as_here(service: Service, settings: Settings) -> None:

@@ -127,12 +127,14 @@ def fold(label: str) -> str:
 def choose(wish: str, labels: Iterable[str]) -> str | None:
     """The label that a person means by `wish`, of those there are; None when there is none or more than one might be.
 
-    An exact label comes first. Else one that only adds a recipe's mark to the wish (`UD-`, `i1-`, `-DWQ`, `_MOE`), if
-    no other does: `Q4_K_XL` gives `UD-Q4_K_XL` where that is the only one. A mark that was asked for is never dropped.
+    An exact label comes first, in its own spelling before another (`F16` means the same as `FP16`). Else one that only
+    adds a recipe's mark to the wish (`UD-`, `i1-`, `-DWQ`, `_MOE`), if no other does: `Q4_K_XL` gives `UD-Q4_K_XL`
+    where that is the only one. A mark that was asked for is never dropped.
     """
     labels = list(dict.fromkeys(labels))
     wanted = fold(wish)
     exact = [label for label in labels if fold(label) == wanted]
+    exact.sort(key=lambda label: label.lower() != wish.lower())
     found = exact[:1] or [label for label in labels if wanted in _unmarked(label)]
     return found[0] if len(found) == 1 else None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from windlass import names
 from windlass.admission import move
-from windlass.errors import InvalidRequest, ModelNotFound, QuantizationNotFound
+from windlass.errors import HubFailure, InvalidRequest, ModelNotFound, QuantizationNotFound
 from windlass.events import Events
 from windlass.fit import place_of
 from windlass.folder import Condition
@@ -17,7 +17,7 @@ from windlass.jobs.database import has_database
 from windlass.jobs.job import Job
 from windlass.jobs.states import CANCEL, OPEN, PAUSE, State
 from windlass.library.facts import Model
-from windlass.library.keys import find
+from windlass.library.keys import find, namesakes
 from windlass.library.shelf import State as FileState
 from windlass.library.stock import Oddity
 from windlass.limits import Limits, read_limits
@@ -102,7 +102,13 @@ class Service(Parts):
         ref = self._ref(model, quantization)
         if anew:
             self.sources.resolver.forget()
-        manifest = self.sources.resolver.resolve(ref, prefer)
+        try:
+            manifest = self.sources.resolver.resolve(ref, prefer)
+        except HubFailure:
+            found = None if anew else self._here_all_the_same(ref, prefer, to)
+            if found is None:
+                raise
+            return self._view(found), True
         job = self.store.open_job(manifest.key)
         if job and job.state is State.FAILED:  # what was told a moment ago may be why
             self.sources.resolver.forget()
@@ -170,10 +176,25 @@ class Service(Parts):
             QuantizationNotFound: it is here, but not in that one.
             InvalidModel: more than one, or a link that leads to no model.
         """
+        return find(self.models(), *self._called(name, quantization))
+
+    def find_usual(self, name: str, quantization: str | None = None) -> Model:
+        """As `find`, but of several quantizations of one model the one that `download` takes when none is named."""
+        from windlass.hub.select_gguf import default_rank
+
+        name, quantization = self._called(name, quantization)
+        models = self.models()
+        alike = namesakes(models, name) if quantization is None else []
+        if len({model.id for model in alike}) == 1:
+            return min(alike, key=lambda model: default_rank(model.quantization or ""))
+        return find(models, name, quantization)
+
+    def _called(self, name: str, quantization: str | None) -> tuple[str, str | None]:
+        """A name and a quantization as they stand on the shelf, also of a link."""
         if "://" in name or name.startswith(("hf.co/", "huggingface.co/", "lmstudio.ai/")):
             ref = self._ref(name, quantization)
-            name, quantization = ref.repo, ref.quantization
-        return find(self.models(), name, quantization)
+            return ref.repo, ref.quantization
+        return name, quantization
 
     def find_part(self, name: str, quantization: str | None = None) -> Model:
         """As `find`, but also one of which only a part is left, to be mended or removed.
@@ -305,6 +326,18 @@ class Service(Parts):
         )
 
     # What the verbs share
+
+    def _here_all_the_same(self, ref: names.ModelRef, prefer: Format | None, to: str | None) -> Job | None:
+        """The job of what was asked for, where it is here whole: what a hub that says nothing would say is known."""
+        from windlass.hub.again import answers
+        from windlass.hub.select_gguf import default_rank
+
+        receipts = (receipt for place in self.places for receipt in place.shelf.receipts.models())
+        manifests = [receipt.manifest for receipt in receipts if answers(receipt.manifest, ref, prefer)]
+        for manifest in sorted(manifests, key=lambda manifest: default_rank(manifest.quantization or "")):
+            if found := self.admission.found(manifest, self.store.open_job(manifest.key), to):
+                return found
+        return None
 
     def _elsewhere(self, files: Iterable[ManifestFile]) -> dict[ManifestFile, Path]:
         elsewhere = self.elsewhere

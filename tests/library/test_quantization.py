@@ -134,6 +134,7 @@ def test_what_is_no_model(path: str, projector: bool, decoy: bool) -> None:
         ("q4-k-m", ["Q4_K_M"], "Q4_K_M"),
         ("f16", ["FP16"], "FP16"),
         ("FP16", ["BF16", "F16"], "F16"),
+        ("f16", ["FP16", "F16"], "F16"),
         ("4-BIT", ["4bit", "8bit"], "4bit"),
         ("Q4_K_XL", ["UD-Q4_K_XL", "Q4_K_M"], "UD-Q4_K_XL"),
         ("Q4_K_XL", ["UD-Q4_K_XL", "Q4_K_XL"], "Q4_K_XL"),

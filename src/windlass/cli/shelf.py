@@ -60,7 +60,7 @@ def path(model: ModelHere, quantization: Quantization = None, as_json: Json = Fa
     from windlass.service import Service
 
     with Service(settings()) as service:
-        found = service.find(model, quantization)
+        found = service.find_usual(model, quantization)
     shown = json.dumps({"key": found.key, "path": str(found.path)}) if as_json else str(found.path)
     sys.stdout.write(f"{shown}\n")
 

@@ -9,6 +9,7 @@ from windlass.errors import QuantizationNotFound
 from windlass.hub.model_yaml import read_model_yaml
 from windlass.manifest import Format, Manifest
 from windlass.names import ModelRef, Site
+from windlass.quantization import choose
 
 if TYPE_CHECKING:
     from windlass.hub.resolve import Resolver
@@ -35,6 +36,22 @@ def ref_of(manifest: Manifest) -> ModelRef:
     if any(file.path == path for file in manifest.files):
         return replace(ref, path_kind="file", quantization=None)
     return ref
+
+
+def answers(manifest: Manifest, ref: ModelRef, prefer: Format | None) -> bool:
+    """Whether a manifest is of the model that is asked for, in a quantization and a format that would do.
+
+    Only where all of a repository's main line is meant: what a branch has now, or which file a path means, is for the
+    hub to say.
+    """
+    if ref.revision or ref.path or prefer not in {None, manifest.format}:
+        return False
+    catalog_only, hub_only = ref.site is Site.CATALOG, ref.site is Site.HUB
+    if (catalog_only and not manifest.catalog) or (hub_only and manifest.catalog):
+        return False
+    if manifest.id.lower() != ref.repo.lower() or _part(manifest) != (None, None):
+        return False
+    return ref.quantization is None or choose(ref.quantization, [manifest.quantization or ""]) is not None
 
 
 def is_fixed(manifest: Manifest) -> bool:

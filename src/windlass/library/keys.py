@@ -86,10 +86,16 @@ def find(models: Sequence[Model], name: str, quantization: str | None = None) ->
     if len(exact) == 1 and (quantization is None or "@" in wanted):
         return exact[0]
     wanted, _, tail = wanted.partition("@")
-    candidates = [model for model in models if wanted in _names(model)]
+    candidates = namesakes(models, wanted)
     if not candidates:
         raise ModelNotFound(f"No model called '{name}' is on this disk.", hint=_near(models, wanted))
     return _one(name, _of_quantization(candidates, name, quantization or tail))
+
+
+def namesakes(models: Sequence[Model], name: str) -> list[Model]:
+    """All that a name without a quantization may mean: quantizations of one model, or models of several."""
+    wanted = name.strip().lower()
+    return [model for model in models if wanted in _names(model)]
 
 
 def _names(model: Model) -> set[str]:
