@@ -288,9 +288,10 @@ def test_an_empty_or_unreadable_pointer_counts_as_none(user: User, content: byte
     assert user.load().lmstudio_home == user.home / ".lmstudio"
 
 
-def test_downloads_folder_of_lm_studio_moves_the_models(user: User) -> None:
-    """Its settings.json says where it keeps them, unless Windlass was told otherwise."""
-    user.file(".lmstudio/settings.json", json.dumps({"downloadsFolder": "/mnt/models"}))
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_downloads_folder_of_lm_studio_moves_the_models(user: User, mark: str) -> None:
+    """Its settings.json says where it keeps them, unless Windlass was told otherwise; some editors put a mark first."""
+    user.file(".lmstudio/settings.json", mark + json.dumps({"downloadsFolder": "/mnt/models"}))
     assert user.load().models_dir == Path("/mnt/models")
     user.environ["WINDLASS_MODELS_DIR"] = "/other"
     assert user.load().models_dir == Path("/other")

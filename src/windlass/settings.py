@@ -327,7 +327,7 @@ def _lmstudio_home(user_home: Path) -> Path:
 def _downloads_folder(lmstudio_home: Path) -> Path | None:
     """`downloadsFolder` of LM Studio's settings.json; a file that cannot be read counts as one that does not set it."""
     try:
-        folder = json.loads((lmstudio_home / "settings.json").read_text(encoding="utf-8"))["downloadsFolder"]
+        folder = json.loads((lmstudio_home / "settings.json").read_text(encoding="utf-8-sig"))["downloadsFolder"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return _path(folder) if isinstance(folder, str) and folder.strip() else None
