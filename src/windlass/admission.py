@@ -154,7 +154,7 @@ class Admission:
         discard_partials(names - wanted, self._places.of(job).shelf)
 
     def _make_room(self, job: Job, manifest: Manifest) -> None:
-        """Refuse what does not fit beside what is promised to other jobs (contract: 507, before a byte is written)."""
+        """Refuse what does not fit beside what is promised to other jobs (507, before a byte is written)."""
         place = self._places.of(job)
         kept = in_place(manifest, place.shelf)
         usable = place.folder.usable(self.promised(manifest.key, place))

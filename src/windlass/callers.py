@@ -75,7 +75,7 @@ class Caller(H11Protocol):
         self._listened()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP as all else that is wrong is answered (contract §2)."""
+        """Answer what is no HTTP as all else that is wrong is answered (docs/rest.md)."""
         self._refuse(400, InvalidRequest("This is no HTTP request that can be read."))
 
     def _see_to_it(self) -> None:

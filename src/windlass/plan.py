@@ -60,7 +60,7 @@ class Plan:
 
 
 def plan_body(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON (contract §3)."""
+    """A plan as JSON (docs/rest.md)."""
     manifest, memory = plan.manifest, plan.memory
     body: dict[str, Any] = {
         "model": manifest.id,

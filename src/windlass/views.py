@@ -1,4 +1,4 @@
-"""What jobs look like from outside: pure functions to the contract's JSON. The faces send it, none makes its own."""
+"""What jobs look like from outside: pure functions to the JSON of docs/rest.md. The faces send it, none makes its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ class Measures:
 
 
 def job_body(view: JobView, status: str | None = None) -> dict[str, Any]:
-    """A job in LM Studio's shape, with the extra fields of the contract; `status` overrides the job's own word."""
+    """A job in LM Studio's shape, with the extra fields of Windlass's own; `status` overrides the job's own word."""
     job = view.job
     body: dict[str, Any] = {
         "job_id": job.id,
@@ -127,7 +127,7 @@ def job_detail(view: JobView) -> dict[str, Any]:
 
 
 def items(manifest: Manifest) -> list[dict[str, Any]]:
-    """What a job brings in, as the seed lists it: the catalog's texts, then the weights."""
+    """What a job brings in, as LM Studio lists it: the catalog's texts, then the weights."""
     entry = manifest.catalog
     yaml = [{"type": "model_yaml", "id": f"{entry.id}/model.yaml", "size_bytes": entry.size}] if entry else []
     model: dict[str, Any] = {
@@ -140,12 +140,12 @@ def items(manifest: Manifest) -> list[dict[str, Any]]:
         "format": manifest.format,
     }
     if manifest.quantization:
-        model["quantization"] = {"name": manifest.quantization.upper()}  # the seed has 4BIT where the lists have 4bit
+        model["quantization"] = {"name": manifest.quantization.upper()}  # LM Studio has 4BIT here where the lists have 4bit
     return [*yaml, model]
 
 
 def search_body(page: "Page") -> dict[str, Any]:
-    """What a search found (contract §3)."""
+    """What a search found (docs/rest.md)."""
     body: dict[str, Any] = {"models": [_offer(offer) for offer in page.offers], "warnings": list(page.warnings)}
     return body | ({"next_cursor": page.cursor} if page.cursor else {})
 
@@ -174,7 +174,7 @@ def _speed(view: JobView) -> dict[str, Any]:
         return {}
     left = max(0, view.job.total - view.downloaded)
     end = words.timestamp(view.at + min(left / speed, 10 * 365 * 86400))
-    # Whole bytes, though the seed shows a fraction: clients that read an integer fail on it, and others do not mind.
+    # Whole bytes, though LM Studio's page shows a fraction: clients that read an integer fail on it, and others do not mind.
     return {"bytes_per_second": ceil(speed), "estimated_completion": end}
 
 

@@ -1,4 +1,4 @@
-"""LM Studio's part of the API (contract §2), field for field. Each endpoint parses, calls one verb, and answers."""
+"""LM Studio's part of the API, field for field. Each endpoint parses, calls one verb, and answers."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What is done with models that are here (contract §3). A key may hold slashes and `@`, plain or percent-encoded."""
+"""What is done with models that are here (docs/rest.md). A key may hold slashes and `@`, plain or percent-encoded."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Windlass's own part of the API (contract §3)."""
+"""Windlass's own part of the API (docs/rest.md)."""
 
 from datetime import datetime
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a server answers, as types: the contract's JSON (§2, §3), field for field. Times are ISO 8601 in UTC.
+"""What a server answers, as types: the JSON of docs/rest.md, field for field. Times are ISO 8601 in UTC.
 
 A field that may be missing is missing, never None, except where LM Studio's own shape has null.
 """

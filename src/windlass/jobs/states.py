@@ -82,7 +82,7 @@ _STATUS: dict[State, Status] = {
 
 
 def status_of(state: State) -> Status:
-    """LM Studio's word for a state; a cancelled job is `failed` there (contract §2)."""
+    """LM Studio's word for a state; a cancelled job is `failed` there (docs/rest.md)."""
     return _STATUS[state]
 
 
