@@ -1,4 +1,4 @@
-"""What jobs look like from outside: pure functions to the JSON of docs/rest.md. The faces send it, none makes its own."""
+"""What jobs look like from outside: pure functions to the JSON of docs/rest.md. The faces send that and no other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -140,7 +140,7 @@ def items(manifest: Manifest) -> list[dict[str, Any]]:
         "format": manifest.format,
     }
     if manifest.quantization:
-        model["quantization"] = {"name": manifest.quantization.upper()}  # LM Studio has 4BIT here where the lists have 4bit
+        model["quantization"] = {"name": manifest.quantization.upper()}  # 4BIT here, where the lists have 4bit
     return [*yaml, model]
 
 
@@ -174,7 +174,7 @@ def _speed(view: JobView) -> dict[str, Any]:
         return {}
     left = max(0, view.job.total - view.downloaded)
     end = words.timestamp(view.at + min(left / speed, 10 * 365 * 86400))
-    # Whole bytes, though LM Studio's page shows a fraction: clients that read an integer fail on it, and others do not mind.
+    # Whole bytes, though LM Studio shows a fraction: clients that read an integer fail on it, others do not mind.
     return {"bytes_per_second": ceil(speed), "estimated_completion": end}
 
 

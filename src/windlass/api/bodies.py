@@ -1,4 +1,4 @@
-"""What requests say: read with a bound, and checked by hand so that each mistake gets the answer that docs/errors.md has for it."""
+"""What requests say: read with a bound, and checked by hand so that each mistake gets an answer of its own."""
 
 import json
 from collections.abc import Mapping
