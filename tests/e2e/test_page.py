@@ -137,7 +137,7 @@ def test_limits_and_hours(visit: Visit) -> None:
     visit.page.get_by_label("sat").uncheck()
     visit.page.get_by_label("to", exact=True).fill("00:30")
     visit.press("Save")
-    expect(visit.page.locator("#limits-form")).to_contain_text("Saved")
+    expect(visit.page.locator("#limits")).to_contain_text("Saved")
     visit.picture("limits", visit.page.locator("#limits"))
     limits = visit.server.ask("GET", "/api/windlass/v1/limits").json
     assert (limits["max_jobs"], limits["limit_rate"]) == (2, 12_500_000)
@@ -148,7 +148,7 @@ def test_limits_and_hours(visit: Visit) -> None:
     expect(visit.page.get_by_label("Jobs at once")).to_have_value("2")
     visit.page.get_by_label("Jobs at once").fill("0")
     visit.press("Save")
-    expect(visit.page.locator("#limits-form")).to_contain_text("whole number from 1 up")
+    expect(visit.page.locator("#limits")).to_contain_text("whole number from 1 up")
 
 
 def test_search_and_errors(visit: Visit) -> None:

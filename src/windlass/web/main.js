@@ -8,8 +8,6 @@ import * as limits from "./limits.js";
 import { Link } from "./link.js";
 import * as shelf from "./shelf.js";
 
-at("limits-form").addEventListener("submit", (event) => event.preventDefault());
-
 async function load(all) {
   const version = at("version").textContent ? null : api.ask("GET", "/api/windlass/v1/health");
   await Promise.all([version, all && jobs.load(), shelf.load(), limits.load()]);
@@ -29,6 +27,7 @@ function said(error) {
 }
 
 add.start();
+limits.start();
 const link = new Link(load, told, said);
 api.start(() => link.wake());
 link.run();
