@@ -40,12 +40,12 @@ def test_a_model_from_its_name_to_the_list(visit: Visit, hub: Hub) -> None:
     expect(visit.job.get_by_role("heading", name="Connections")).to_be_visible()
     visit.picture("details", visit.job)
     assert visit.accessible() == []
-    visit.press("pause Qwen3")
+    visit.press("Pause Qwen3")
     expect(visit.job.locator("strong")).to_have_text("paused")
-    expect(visit.page.get_by_role("button", name="resume Qwen3")).to_be_focused()
+    expect(visit.page.get_by_role("button", name="Resume Qwen3")).to_be_focused()
     visit.picture("paused", visit.job)
     hub.rate = None
-    visit.page.get_by_role("button", name="resume Qwen3").press("Enter")
+    visit.page.get_by_role("button", name="Resume Qwen3").press("Enter")
     expect(visit.job.locator("strong")).to_have_text("completed")
     expect(visit.page.locator("#model-list")).to_contain_text("Qwen3 4B")
     expect(visit.job.get_by_role("row").nth(1)).to_contain_text("100 %")
@@ -59,18 +59,17 @@ def test_cancel_asks_first_and_forget_clears(visit: Visit, hub: Hub) -> None:
     hub.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
     visit.look_up(REPO)
     visit.press("Download")
-    cancel = visit.page.get_by_role("button", name="cancel Qwen3")
+    cancel = visit.page.get_by_role("button", name="Cancel Qwen3")
     cancel.press("Enter")
     expect(visit.page.get_by_role("dialog")).to_contain_text("Cancel Qwen3")
     visit.picture("cancel")
     visit.page.keyboard.press("Escape")
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
-    expect(visit.job.locator("strong")).not_to_have_text("failed")
+    expect(visit.job.locator("strong")).not_to_have_text("cancelled")
     cancel.press("Enter")
     visit.press("^Cancel it$")
-    expect(visit.job.locator("strong")).to_have_text("failed")
-    expect(visit.job).to_contain_text("cancelled")
-    visit.page.get_by_role("button", name="forget Qwen3").press("Enter")
+    expect(visit.job.locator("strong")).to_have_text("cancelled")
+    visit.page.get_by_role("button", name="Forget Qwen3").press("Enter")
     expect(visit.page.get_by_text("No jobs yet")).to_be_visible()
     assert visit.complaints == []
 
@@ -83,7 +82,7 @@ def test_it_outlives_the_server(visit: Visit, home: Home, hub: Hub) -> None:
     expect(visit.job).to_contain_text("transferring")
     visit.server.kill()
     expect(visit.page.locator("#line")).to_contain_text("does not answer")
-    visit.press("pause Qwen3")
+    visit.press("Pause Qwen3")
     expect(visit.job.get_by_role("alert").first).to_contain_text("Is it running?")
     visit.picture("server-away")
     home.more["WINDLASS_PORT"] = visit.server.url.rpartition(":")[2]
@@ -118,7 +117,8 @@ def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     visit.picture("damaged", card)
     visit.press("Fetch what is damaged")
     expect(visit.page.locator("#job-list strong")).to_have_text(["completed", "completed"])
-    expect(card).to_contain_text("Q4_K_M · GGUF")
+    expect(card).to_contain_text("What was damaged has been fetched again.")
+    assert visit.focused() == "Verify Qwen3 4B"
     card.get_by_text("Files").click()
     expect(card).to_contain_text("sha256:")
     visit.picture("files", card)
@@ -126,7 +126,14 @@ def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     visit.press("Delete Qwen3")
     visit.press("^Delete it$")
     expect(visit.page.get_by_text("No model is here")).to_be_visible()
+    assert visit.focused() == "Models on this machine"
     assert visit.complaints == []
+    visit.server.finished(visit.server.download(f"{hub.url}/{REPO}", "Q8_0")["job_id"])
+    expect(card).to_be_visible()
+    key = visit.server.ask("GET", "/api/v1/models").json["models"][0]["key"]
+    visit.server.ask("DELETE", f"/api/windlass/v1/models/{key}")
+    visit.press("Verify Qwen3")
+    expect(card).to_have_count(0)
 
 
 def test_limits_and_hours(visit: Visit) -> None:

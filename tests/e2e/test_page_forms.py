@@ -6,9 +6,9 @@ import pytest
 from playwright.sync_api import expect
 
 from e2e.conftest import gguf
-from e2e.outside import Home
+from e2e.outside import Home, eventually
 from e2e.page import NAME, REPO, Visit
-from standin import Hub
+from standin import ALWAYS, Hub, faults
 
 LIMITS = "/api/windlass/v1/limits"
 
@@ -58,3 +58,34 @@ def test_limits_that_others_change_too(visit: Visit) -> None:
     page.get_by_role("button", name="Remove these hours").press("Enter")
     assert visit.focused() == "Add hours"
     assert ask("GET", LIMITS).json == saved
+
+
+def test_the_settings_of_a_job(visit: Visit, hub: Hub) -> None:
+    """They follow the server; what is untouched is not sent; what is no number is said to be none."""
+    hub.misbehave("cdn", faults.stall(after=100), times=ALWAYS)
+    path = f"/api/windlass/v1/jobs/{visit.server.download(f'{hub.url}/{REPO}')['job_id']}"
+
+    def kept() -> tuple[int, int | None]:
+        job = visit.server.ask("GET", path).json
+        return job["priority"], job.get("limit_rate")
+
+    visit.job.get_by_text("Details").click()
+    priority, limit = (visit.job.get_by_label(text) for text in ("Priority of Qwen3", "Limit, MB/s of Qwen3"))
+    expect(priority).to_have_value("0")
+    visit.server.ask("PATCH", path, {"priority": 9, "limit_rate": 1_000_000})
+    expect(priority).to_have_value("9")
+    expect(limit).to_have_value("1")
+    limit.fill("2")
+    visit.press("Set priority and limit of Qwen3")
+    eventually(lambda: kept() == (9, 2_000_000))
+    for field, wrong in ((limit, "-3"), (priority, "1.5")):
+        was = field.input_value()
+        field.fill(wrong)
+        field.press("Enter")
+        expect(visit.job.get_by_role("alert").filter(has_text="is wanted")).to_be_visible()
+        field.fill(was)
+    priority.fill("1e3")
+    priority.press("Enter")
+    eventually(lambda: kept() == (1000, 2_000_000))
+    expect(priority).to_have_value("1000")
+    assert visit.complaints == []

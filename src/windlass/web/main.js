@@ -8,6 +8,8 @@ import * as limits from "./limits.js";
 import { Link } from "./link.js";
 import * as shelf from "./shelf.js";
 
+let connected = false;
+
 async function load(all) {
   const version = at("version").textContent ? null : api.ask("GET", "/api/windlass/v1/health");
   await Promise.all([version, all && jobs.load(), shelf.load(), limits.load()]);
@@ -16,11 +18,11 @@ async function load(all) {
 
 function told(kind, data) {
   if (kind === "removed") jobs.removed(data.job_id);
-  else if (jobs.put(data)) shelf.load().catch(() => {}); // it is read anew soon in any case
+  else jobs.put(data);
 }
 
 function said(error) {
-  const connected = error === null;
+  connected = error === null;
   at("line").classList.toggle("off", !connected);
   if (connected) answers();
   say(at("line"), connected ? "Connected" : error.status ? error.message : "The server does not answer; trying again …");
@@ -28,6 +30,11 @@ function said(error) {
 
 add.start();
 limits.start();
+jobs.start((job) => {
+  shelf.load().catch(() => {}); // it is read anew soon in any case
+  shelf.over(job);
+});
+setInterval(() => connected && jobs.tick(), 1000);
 const link = new Link(load, told, said);
 api.start(() => link.wake());
 link.run();
