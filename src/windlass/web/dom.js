@@ -76,11 +76,3 @@ export async function confirmed(title, text, yes) {
 
 /** A form whose fields are saved by Enter, too; the page itself says what is wrong with them. */
 export const form = (...children) => make("form", { novalidate: true, onsubmit: (event) => event.preventDefault() }, ...children);
-
-export function table(head, rows) {
-  const cell = (tag) => (value) => make(tag, typeof value === "object" && value.n ? { class: "n" } : {}, value.n ?? value);
-  const scope = (value) => { const made = cell("th")(value); made.setAttribute("scope", "col"); return made; };
-  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, make("table", {},
-    make("thead", {}, make("tr", {}, ...head.map(scope))),
-    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell("td")))))));
-}
