@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from e2e.outside import Home, Server
+from e2e.page import browser, visit  # noqa: F401 - fixtures
 from standin import Hub
 
 MIB = 1024 * 1024

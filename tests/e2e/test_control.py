@@ -103,6 +103,8 @@ def test_limits_hold_over_a_restart(home: Home) -> None:
         for body, param in (({"limit_rate": -1}, "limit_rate"), ({"schedule": 3}, "schedule"), ({"x": 3}, "x")):
             refused = server.ask("PUT", "/api/windlass/v1/limits", body)
             assert (refused.status, refused.error["param"]) == (400, param)
+        refused = server.ask("PUT", "/api/windlass/v1/limits", [])
+        assert (refused.status, refused.error["code"]) == (400, "invalid_request")
         server.restart()
         assert server.ask("GET", "/api/windlass/v1/limits").json == answer.json
         lifted = server.ask("PUT", "/api/windlass/v1/limits", {"limit_rate": None, "schedule": []}).json

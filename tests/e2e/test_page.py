@@ -1,103 +1,23 @@
 """The page, driven in Debian's Chromium as a person would: by what is written on it, by keyboard, over a restart."""
 
-import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from e2e.conftest import MIB, gguf
 from e2e.outside import Home, Server
+from e2e.page import NAME, PICTURES, RATE, REPO, SIZE, Visit
 from e2e.test_models import flip
 from standin import ALWAYS, Hub, faults
-
-REPO = "lmstudio-community/Qwen3-4B-GGUF"
-NAME = "Qwen3-4B-Q4_K_M.gguf"
-PICTURES = os.environ.get("PICTURES")  # the folder for them: `make pictures`
-SIZE = 200 * MIB if PICTURES else 8 * MIB
-RATE = 1_500_000 if PICTURES else 300_000  # bytes per second of a connection
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed: apt install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Visit:
-    """A person on the page, and what the browser had to complain about meanwhile."""
-
-    page: Page
-    server: Server
-    complaints: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-
-    def open(self) -> None:
-        self.page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda asked: self._note(asked.url))
-        self.page.goto(f"{self.server.url}/")
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.server.url, "data:")):
-            self.foreign.append(url)
-
-    def connected(self) -> None:
-        expect(self.page.locator("#line")).to_have_text("Connected")
-
-    def look_up(self, text: str) -> None:
-        self.page.get_by_label("A name, a link").fill(text)
-        self.page.keyboard.press("Enter")
-
-    def press(self, name: str) -> None:
-        self.page.get_by_role("button", name=re.compile(name)).first.click()
-
-    @property
-    def job(self) -> Locator:
-        return self.page.locator("#job-list > li").first
-
-    def picture(self, name: str, of: Page | Locator | None = None, after: float = 0) -> None:
-        """Keep how it looks now for the docs, where that was asked for; `after` seconds, for which only that waits."""
-        if PICTURES:
-            self.page.wait_for_timeout(1000 * after)
-            (of or self.page).screenshot(path=Path(PICTURES) / f"page-{name}.png", animations="disabled")
-
-    def accessible(self) -> list[str]:
-        """What axe-core finds that is serious; its script is let in past the page's policy, for the check alone."""
-        found = Axe().run(self.page).response["violations"]
-        return [f"{one['id']}: {one['help']}" for one in found if one["impact"] in {"serious", "critical"}]
 
 
 @pytest.fixture
 def home(hub: Hub, tmp_path: Path) -> Home:
     hub.add(REPO, {NAME: gguf(SIZE, 3), "Qwen3-4B-Q8_0.gguf": gguf(SIZE // 4, 4)})
     return Home(Path(tempfile.mkdtemp()) if PICTURES else tmp_path, hub.url)  # a path that can be shown
-
-
-@pytest.fixture
-def visit(browser: Browser, home: Home) -> Iterator[Visit]:
-    context = browser.new_context(reduced_motion="reduce", viewport={"width": 1000, "height": 760})
-    context.set_default_timeout(20_000)
-    expect.set_options(timeout=20_000)
-    with Server(home) as server:
-        visit = Visit(context.new_page(), server)
-        visit.open()
-        visit.connected()
-        yield visit
-        assert visit.foreign == []
-    context.close()
 
 
 def test_a_model_from_its_name_to_the_list(visit: Visit, hub: Hub) -> None:
@@ -120,12 +40,12 @@ def test_a_model_from_its_name_to_the_list(visit: Visit, hub: Hub) -> None:
     expect(visit.job.get_by_role("heading", name="Connections")).to_be_visible()
     visit.picture("details", visit.job)
     assert visit.accessible() == []
-    visit.press("pause Qwen3")
+    visit.press("Pause Qwen3")
     expect(visit.job.locator("strong")).to_have_text("paused")
-    expect(visit.page.get_by_role("button", name="resume Qwen3")).to_be_focused()
+    expect(visit.page.get_by_role("button", name="Resume Qwen3")).to_be_focused()
     visit.picture("paused", visit.job)
     hub.rate = None
-    visit.page.get_by_role("button", name="resume Qwen3").press("Enter")
+    visit.page.get_by_role("button", name="Resume Qwen3").press("Enter")
     expect(visit.job.locator("strong")).to_have_text("completed")
     expect(visit.page.locator("#model-list")).to_contain_text("Qwen3 4B")
     expect(visit.job.get_by_role("row").nth(1)).to_contain_text("100 %")
@@ -139,18 +59,17 @@ def test_cancel_asks_first_and_forget_clears(visit: Visit, hub: Hub) -> None:
     hub.misbehave("cdn", faults.stall(after=MIB), times=ALWAYS)
     visit.look_up(REPO)
     visit.press("Download")
-    cancel = visit.page.get_by_role("button", name="cancel Qwen3")
+    cancel = visit.page.get_by_role("button", name="Cancel Qwen3")
     cancel.press("Enter")
     expect(visit.page.get_by_role("dialog")).to_contain_text("Cancel Qwen3")
     visit.picture("cancel")
     visit.page.keyboard.press("Escape")
     expect(visit.page.get_by_role("dialog")).to_be_hidden()
-    expect(visit.job.locator("strong")).not_to_have_text("failed")
+    expect(visit.job.locator("strong")).not_to_have_text("cancelled")
     cancel.press("Enter")
     visit.press("^Cancel it$")
-    expect(visit.job.locator("strong")).to_have_text("failed")
-    expect(visit.job).to_contain_text("cancelled")
-    visit.page.get_by_role("button", name="forget Qwen3").press("Enter")
+    expect(visit.job.locator("strong")).to_have_text("cancelled")
+    visit.page.get_by_role("button", name="Forget Qwen3").press("Enter")
     expect(visit.page.get_by_text("No jobs yet")).to_be_visible()
     assert visit.complaints == []
 
@@ -163,7 +82,7 @@ def test_it_outlives_the_server(visit: Visit, home: Home, hub: Hub) -> None:
     expect(visit.job).to_contain_text("transferring")
     visit.server.kill()
     expect(visit.page.locator("#line")).to_contain_text("does not answer")
-    visit.press("pause Qwen3")
+    visit.press("Pause Qwen3")
     expect(visit.job.get_by_role("alert").first).to_contain_text("Is it running?")
     visit.picture("server-away")
     home.more["WINDLASS_PORT"] = visit.server.url.rpartition(":")[2]
@@ -198,7 +117,8 @@ def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     visit.picture("damaged", card)
     visit.press("Fetch what is damaged")
     expect(visit.page.locator("#job-list strong")).to_have_text(["completed", "completed"])
-    expect(card).to_contain_text("Q4_K_M · GGUF")
+    expect(card).to_contain_text("What was damaged has been fetched again.")
+    assert visit.focused() == "Verify Qwen3 4B"
     card.get_by_text("Files").click()
     expect(card).to_contain_text("sha256:")
     visit.picture("files", card)
@@ -206,7 +126,14 @@ def test_what_is_here(visit: Visit, home: Home, hub: Hub) -> None:
     visit.press("Delete Qwen3")
     visit.press("^Delete it$")
     expect(visit.page.get_by_text("No model is here")).to_be_visible()
+    assert visit.focused() == "Models on this machine"
     assert visit.complaints == []
+    visit.server.finished(visit.server.download(f"{hub.url}/{REPO}", "Q8_0")["job_id"])
+    expect(card).to_be_visible()
+    key = visit.server.ask("GET", "/api/v1/models").json["models"][0]["key"]
+    visit.server.ask("DELETE", f"/api/windlass/v1/models/{key}")
+    visit.press("Verify Qwen3")
+    expect(card).to_have_count(0)
 
 
 def test_limits_and_hours(visit: Visit) -> None:
@@ -217,7 +144,7 @@ def test_limits_and_hours(visit: Visit) -> None:
     visit.page.get_by_label("sat").uncheck()
     visit.page.get_by_label("to", exact=True).fill("00:30")
     visit.press("Save")
-    expect(visit.page.locator("#limits-form")).to_contain_text("Saved")
+    expect(visit.page.locator("#limits")).to_contain_text("Saved")
     visit.picture("limits", visit.page.locator("#limits"))
     limits = visit.server.ask("GET", "/api/windlass/v1/limits").json
     assert (limits["max_jobs"], limits["limit_rate"]) == (2, 12_500_000)
@@ -228,7 +155,7 @@ def test_limits_and_hours(visit: Visit) -> None:
     expect(visit.page.get_by_label("Jobs at once")).to_have_value("2")
     visit.page.get_by_label("Jobs at once").fill("0")
     visit.press("Save")
-    expect(visit.page.locator("#limits-form")).to_contain_text("whole number from 1 up")
+    expect(visit.page.locator("#limits")).to_contain_text("whole number from 1 up")
 
 
 def test_search_and_errors(visit: Visit) -> None:

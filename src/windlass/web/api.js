@@ -1,11 +1,16 @@
-/** The REST API, as everybody has it. */
+/** The REST API, as everybody has it, and the token that it may ask for. */
 
 import { at, say } from "./dom.js";
 
 const KEY = "windlass-token";
+const PATIENCE = 15; // seconds for an answer that needs nobody else; a server that works has it at once
+/** Seconds for what the hub is asked about meanwhile. */
+export const SLOW = 120;
 let asking = null;
+let left = false; // the dialog was left: nobody is asked again unasked
 
 export class ApiError extends Error {
+  /** @param {number} status 0 for no answer. */
   constructor(status, detail) {
     super(detail?.message ?? `The server answered ${status}.`);
     this.status = status;
@@ -13,97 +18,97 @@ export class ApiError extends Error {
   }
 }
 
-const headers = () => {
-  const token = localStorage.getItem(KEY);
-  return token ? { Authorization: `Bearer ${token}` } : {};
-};
+const token = () => localStorage.getItem(KEY);
+
+export const headers = () => (token() ? { Authorization: `Bearer ${token()}` } : {});
 
 /**
  * One call; the JSON of a good answer. Asks for the token where one is needed, and then again.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
+ * @param {number} [patience] seconds
  */
-export async function ask(method, path, body) {
-  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
-  let answer;
-  try {
-    answer = await fetch(path, { method, ...sent, headers: { ...sent.headers, ...headers() } });
-  } catch {
-    throw new ApiError(0, { message: "The server does not answer. Is it running?" });
+export async function ask(method, path, body, patience = PATIENCE) {
+  const sent = token();
+  const { status, ok, json } = await answer(method, path, body, patience);
+  if (status === 401) {
+    if (sent === token()) await tokenGiven(json?.error); // else another tab was given one meanwhile
+    return ask(method, path, body, patience);
   }
-  const json = await answer.json().catch(() => null);
-  if (answer.status === 401) {
-    await tokenAsked(json?.error);
-    return ask(method, path, body);
-  }
-  if (!answer.ok) throw new ApiError(answer.status, json?.error);
+  if (!ok || json === null) throw new ApiError(status, json?.error);
   return json;
 }
 
-/** Many calls may find at once that a token is needed; one dialog serves them all. */
-function tokenAsked(error) {
+async function answer(method, path, body, patience) {
+  const sent = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), 1000 * patience);
+  try {
+    const got = await fetch(path, { method, ...sent, headers: { ...sent.headers, ...headers() }, signal: late.signal });
+    return { status: got.status, ok: got.ok, json: read(await got.text()) };
+  } catch {
+    throw new ApiError(0, { message: "The server does not answer. Is it running?" });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What is no JSON comes from somebody in between. */
+function read(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Many calls may find at once that a token is needed; one dialog serves them all. Raises ApiError for who leaves it. */
+async function tokenGiven(error) {
+  if (!left) {
+    const why = (error?.message ?? "").replace(error?.hint ?? "", ""); // the hint is for who writes headers
+    left = !await asked(token() ? why : "");
+    showWay();
+  }
+  if (left) throw new ApiError(401, { message: "This server asks for a token." });
+}
+
+/** Whether one was given: here, or in another tab. */
+function asked(why) {
   asking ??= new Promise((resolve) => {
     const dialog = at("token-dialog");
-    const why = (error?.message ?? "").replace(error?.hint ?? "", ""); // the hint is for who writes headers
-    say(at("token-why"), localStorage.getItem(KEY) ? why : "");
-    at("token").value = "";
+    say(at("line"), "A token is asked for");
+    say(at("token-why"), why);
+    at("token").value = dialog.returnValue = "";
     dialog.showModal();
     dialog.addEventListener("close", () => {
-      localStorage.setItem(KEY, at("token").value.replace(/[^\x21-\x7e]/g, "")); // pasted text may hide more
       asking = null;
-      resolve();
+      if (dialog.returnValue === "use") localStorage.setItem(KEY, at("token").value.replace(/[^\x21-\x7e]/g, "")); // pasted text may hide more
+      resolve(dialog.returnValue !== "");
     }, { once: true });
   });
   return asking;
 }
 
-/**
- * Follow the jobs for ever, over restarts of the server.
- *
- * By `fetch` and not `EventSource`, which cannot send a token.
- * @param {(kind: string, data: any) => void} told
- * @param {(on: boolean) => void} linked whether the server is there.
- */
-export async function follow(told, linked) {
-  let last = "";
-  for (let pause = 500; ; pause = Math.min(pause * 2, 8000)) {
-    try {
-      const answer = await fetch("/api/windlass/v1/events", { headers: { ...headers(), ...(last ? { "Last-Event-ID": last } : {}) } });
-      if (answer.status === 401) {
-        await tokenAsked((await answer.json().catch(() => null))?.error);
-        continue;
-      }
-      if (answer.ok) {
-        linked(true);
-        pause = 250;
-        for await (const event of events(answer.body)) {
-          last = event.id ?? last;
-          if (event.data) told(event.event, JSON.parse(event.data));
-        }
-      }
-    } catch {
-      // The server went away, which is said below; it may come back.
-    }
-    linked(false);
-    await new Promise((resolve) => setTimeout(resolve, pause));
-  }
-}
+/** The way to give another token is there for who has given one, and for who has left the dialog. */
+const showWay = () => at("give-token").toggleAttribute("hidden", !token() && !left);
 
-async function* events(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    text += value;
-    const whole = text.split("\n\n");
-    text = whole.pop();
-    for (const block of whole) {
-      yield Object.fromEntries(block.split("\n").filter((line) => !line.startsWith(":")).map((line) => {
-        const colon = line.indexOf(": ");
-        return [line.slice(0, colon), line.slice(colon + 2)];
-      }));
-    }
-  }
+/** @param {() => void} given is told when another token may have been given, in whichever tab. */
+export function start(given) {
+  const anew = () => {
+    left = false;
+    showWay();
+    given();
+  };
+  at("give-token").addEventListener("click", async () => {
+    if (await asked("")) anew();
+    else given(); // what is so without it
+  });
+  at("token-no").addEventListener("click", () => at("token-dialog").close(""));
+  addEventListener("storage", ({ key }) => {
+    if (key !== KEY) return;
+    at("token-dialog").close("elsewhere");
+    anew();
+  });
+  showWay();
 }

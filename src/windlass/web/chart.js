@@ -16,13 +16,10 @@ export class Chart {
     picture.append(this.line);
     this.words = make("figcaption");
     this.element = make("figure", { class: "chart" }, picture, this.words);
-    this.last = 0;
   }
 
-  /** @param {number} perSecond bytes, now. */
+  /** Once a second. @param {number} perSecond bytes, now. */
   add(perSecond) {
-    if (Date.now() - this.last < 1000) return;
-    this.last = Date.now();
     this.samples = [...this.samples, perSecond].slice(-KEPT);
     const most = Math.max(...this.samples, 1);
     const from = KEPT - this.samples.length;

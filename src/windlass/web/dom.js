@@ -24,23 +24,40 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** One short line for those who hear the page; it can be seen where it happens. */
+export function announce(text) {
+  at("news").textContent = "";
+  at("news").textContent = text;
+}
+
+/** Say what went wrong. That the server does not answer is true only until it does: `answers` takes it back. */
+export function trouble(element, error) {
+  say(element, error?.message ?? "");
+  element.toggleAttribute("data-unanswered", error?.status === 0);
+}
+
+/** The server answers again. */
+export function answers() {
+  for (const element of document.querySelectorAll("[data-unanswered]")) trouble(element, null);
+}
+
 /** A button that cannot be pressed a second time while it works, and shows what went wrong beside it. */
 export function button(text, act, attributes = {}) {
-  const trouble = make("span", { class: "bad", role: "alert" });
+  const wrong = make("span", { class: "bad", role: "alert" });
   const pressed = make("button", { type: "button", ...attributes }, text);
   pressed.addEventListener("click", async () => {
     if (pressed.ariaDisabled === "true") return;
     pressed.ariaDisabled = "true"; // not `disabled`, which would take the focus away
-    say(trouble, "");
+    trouble(wrong, null);
     try {
       await act(pressed);
     } catch (error) {
-      say(trouble, error.message);
+      trouble(wrong, error);
     } finally {
       pressed.ariaDisabled = null;
     }
   });
-  const both = make("span", {}, pressed, trouble);
+  const both = make("span", {}, pressed, wrong);
   both.button = pressed;
   return both;
 }
@@ -57,10 +74,5 @@ export async function confirmed(title, text, yes) {
   return dialog.returnValue === "yes";
 }
 
-export function table(head, rows) {
-  const cell = (tag) => (value) => make(tag, typeof value === "object" && value.n ? { class: "n" } : {}, value.n ?? value);
-  const scope = (value) => { const made = cell("th")(value); made.setAttribute("scope", "col"); return made; };
-  return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, make("table", {},
-    make("thead", {}, make("tr", {}, ...head.map(scope))),
-    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell("td")))))));
-}
+/** A form whose fields are saved by Enter, too; the page itself says what is wrong with them. */
+export const form = (...children) => make("form", { novalidate: true, onsubmit: (event) => event.preventDefault() }, ...children);

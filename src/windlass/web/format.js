@@ -20,7 +20,4 @@ export function span(seconds) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
-/** Until a time, from now. */
-export const left = (time) => span((Date.parse(time) - Date.now()) / 1000);
-
 export const clock = (time) => new Date(time).toLocaleString();
