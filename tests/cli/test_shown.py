@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -154,6 +155,43 @@ def test_errors_are_two_lines_and_an_exit_code(
     assert "Traceback" not in err
     if isinstance(error, ModelNotFound):
         assert err == "error: Nobody knows it.\n       Look at its spelling.\n"
+
+
+FULL = "error: cannot write to stdout: No space left on device\n"
+CLOSED = "error: cannot write to stdout: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+@pytest.mark.parametrize("arguments", [["config"], ["config", "--json"], ["--help"], ["--version"]], ids=" ".join)
+def test_a_stdout_that_takes_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, arguments: list[str], buffering: int
+) -> None:
+    """A script must not take for data what was lost, be it at the first word or at the end, with buffers or without."""
+    with Path("/dev/full").open("wb", buffering) as full:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, "utf-8", write_through=not buffering))
+        assert run(monkeypatch, *arguments) == 1
+        assert capsys.readouterr().err == FULL
+        sys.stdout.flush()  # as the interpreter does at its end: that is no second failure
+
+
+def test_a_closed_stdout_is_said(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """`>&-` leaves none at all."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run(monkeypatch, "config") == 1
+    assert capsys.readouterr().err == CLOSED
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["--help"], ["completion", "bash"]], ids=" ".join)
+def test_a_reader_that_has_gone_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, arguments: list[str]
+) -> None:
+    """Nor does it matter how much was written by then: `| head -1` ends every command alike, and in silence."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(gone, "utf-8"))
+        assert run(monkeypatch, *arguments) == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
