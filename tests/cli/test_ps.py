@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from windlass.cli.backend import Backend
+from windlass.cli.patience import SAID
 from windlass.cli.ps import EVERY, jobs_of, watch_jobs
+from windlass.errors import ServerUnreachable
 
 Capture = pytest.CaptureFixture[str]
 Jobs = list[dict[str, Any]]
@@ -77,6 +79,28 @@ def test_a_terminal_shows_them_in_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert second.startswith("\x1b[2A\r\x1b[J")
     assert [line.split()[0] for line in second.rpartition("\x1b[J")[2].splitlines()] == ["JOB", "a", "b"]
     assert third == "\x1b[3A\r\x1b[JNothing is on its way.\n"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_server_that_is_started_anew_is_waited_for(capsys: Capture, as_json: bool) -> None:
+    """Said aside, so that what reads the list is not disturbed; the list goes on when it is back."""
+    answers: list[Jobs | Exception] = [[job("a")], *3 * [ServerUnreachable("No server answers.")], [job("b")]]
+
+    def ask() -> Jobs:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wait(_: float) -> None:
+        if not answers:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_jobs(ask, as_json=as_json, wait=wait)
+    out, err = capsys.readouterr()
+    assert ("a" in out, "b" in out, SAID in out) == (True, True, False)
+    assert err == f"{SAID}\n"
 
 
 def test_what_is_over_is_not_on_its_way() -> None:

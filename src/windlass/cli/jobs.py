@@ -29,7 +29,7 @@ def ps(
 
     with backend(settings()) as behind:
         if watch:
-            watch_jobs(lambda: jobs_of(behind, everything=everything), as_json=as_json)
+            watch_jobs(lambda: jobs_of(behind, everything=everything), as_json=as_json, wait=behind.rest)
         show_jobs(jobs_of(behind, everything=everything), as_json=as_json)
 
 
