@@ -157,7 +157,7 @@ def import_(
     symlink: Annotated[bool, typer.Option("-l", "--symlink", help="Link to it.")] = False,
     move: Annotated[bool, typer.Option("--move", help="Move it, as is done for a file or a model.")] = False,
     to: To = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
