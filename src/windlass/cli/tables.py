@@ -38,14 +38,14 @@ def console(*, stderr: bool = False, markup: bool = True) -> Console:
     return Console(stderr=stderr, highlight=False, emoji=False, markup=markup)
 
 
-def output() -> Console:
+def output(*, stderr: bool = False) -> Console:
     """A console on stdout, for names that others gave: nothing in them is markup, and what it cannot write is escaped.
 
-    A pipe has no width: nothing is cut off there.
+    A pipe has no width: nothing is cut off there. With `stderr` the same on stderr, which escapes by itself.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(sys.stdout, io.TextIOWrapper) and not stderr:
         sys.stdout.reconfigure(errors="backslashreplace")
-    out = console(markup=False)
+    out = console(stderr=stderr, markup=False)
     if not out.is_terminal:
         out.width = 10_000
     return out
@@ -170,9 +170,9 @@ def _width(column: "Column") -> int:
     return max(map(cell_len, [str(column.header), *map(str, column.cells)]))
 
 
-def show_table(filled: "Table") -> None:
-    """Print it on stdout, so that it fits."""
-    out = output()
+def show_table(filled: "Table", *, stderr: bool = False) -> None:
+    """Print it on stdout, so that it fits; on stderr where it is part of a question."""
+    out = output(stderr=stderr)
     out.print(fitted(filled, out.width))
 
 
