@@ -103,6 +103,49 @@ def test_a_server_that_is_started_anew_is_waited_for(capsys: Capture, as_json: b
     assert err == f"{SAID}\n"
 
 
+def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is cut off in silence looks like all of them."""
+    monkeypatch.delenv("CI", raising=False)
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=6, force_terminal=True, color_system=None)
+
+    def look(count: int) -> list[str]:
+        def wait(_: float) -> None:
+            raise KeyboardInterrupt
+
+        out.seek(0)
+        out.truncate()
+        with pytest.raises(KeyboardInterrupt):
+            watch_jobs(lambda: [job(str(number)) for number in range(count)], as_json=False, wait=wait, console=console)
+        return [line.partition("  ")[0].strip() for line in out.getvalue().splitlines()]
+
+    assert look(4) == ["JOB", "0", "1", "2", "3"]
+    assert look(9) == ["JOB", "0", "1", "2", "… and 6 more"]
+
+
+def test_they_come_in_the_order_in_which_they_run() -> None:
+    """What runs, the urgent of the queue, then the oldest of it, and below them what waits for a person."""
+
+    def one(job_id: str, status: str = "downloading", phase: str = "queued", priority: int = 0) -> dict[str, Any]:
+        return {"job_id": job_id, "status": status, "phase": phase, "priority": priority}
+
+    lists = {
+        "downloading": [
+            one("newest"), one("urgent", priority=5), one("older"), one("runs", phase="transferring"), one("oldest"),
+        ],
+        "paused": [one("paused", "paused")],
+        "completed": [one("completed", "completed")],
+        "failed": [one("failed", "failed")],
+    }  # fmt: skip
+
+    class Lists:
+        def jobs(self) -> dict[str, Jobs]:
+            return lists
+
+    found = [one["job_id"] for one in jobs_of(cast("Backend", Lists()), everything=True)]
+    assert found == ["runs", "urgent", "oldest", "older", "newest", "paused", "failed", "completed"]
+
+
 def test_what_is_over_is_not_on_its_way() -> None:
     """Neither completed nor cancelled; a failed one is, for it wants to be looked at."""
     jobs = [

@@ -22,9 +22,20 @@ Wait = Callable[[float], object]
 
 
 def jobs_of(behind: Backend, *, everything: bool) -> list[Mapping[str, Any]]:
-    """The jobs; those that are completed or cancelled only where `everything` is wanted."""
-    found = [job for jobs in behind.jobs().values() for job in jobs]
+    """The jobs; those that are completed or cancelled only where `everything` is wanted.
+
+    First those that run, then the queue as it will run, then what waits for a person; of what is over the newest first.
+    """
+    lists = behind.jobs()
+    oldest_first = lists.get("downloading", ())[::-1]
+    others = (job for status in ("paused", "failed", "completed") for job in lists.get(status, ()))
+    found = [*sorted(oldest_first, key=_place), *others]
     return [job for job in found if everything or not (job["status"] == "completed" or is_cancelled(job))]
+
+
+def _place(job: Mapping[str, Any]) -> tuple[bool, int]:
+    """By which jobs are sorted that come oldest first: `jobs.queue` decides so. An older server tells no priority."""
+    return job.get("phase") == "queued", -job.get("priority", 0)
 
 
 def is_cancelled(job: Mapping[str, Any]) -> bool:
@@ -75,9 +86,12 @@ def _aside(text: str) -> None:
 def _lines(console: Console, jobs: Jobs) -> list[Text]:
     if not jobs:
         return [Text(NO_JOBS)]
+    room = max(1, console.height - 2)  # a row for the head, and one for the cursor
+    shown = jobs if len(jobs) <= room else jobs[: room - 1]
     with console.capture() as drawn:
-        console.print(fitted(jobs_table(jobs), console.width))
-    return list(Text.from_ansi(drawn.get()).split("\n"))
+        console.print(fitted(jobs_table(shown), console.width))
+    more = [Text(f"… and {len(jobs) - len(shown)} more")] if len(shown) < len(jobs) else []
+    return [*Text.from_ansi(drawn.get()).split("\n"), *more]
 
 
 def _as_tables() -> Callable[[Jobs], None]:

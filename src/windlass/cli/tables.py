@@ -23,7 +23,9 @@ Row = dict[str, Any]
 
 _TEXTS = frozenset({"MODEL", "FILE", "NO MODEL", "WHY", "COMMIT", "SCOPES"})  # may be cut
 _LONG = 24  # columns that a text gets at least, if it has so much
+_SHORT = 8  # columns that are worth more than what it has or how much of it has come
 _LEAST = ("PARAMS", "FORMAT", "DOWNLOADS", "LEFT", "COMMIT", "SIZE", "SPEED", "MADE")  # the first goes first
+_LAST = ("STATUS", "DONE")  # after those, and only where a text would have no room at all
 
 NO_JOBS = "Nothing is on its way."
 
@@ -150,11 +152,8 @@ def fitted(table: "Table", width: int) -> "Table":
     What people copy or compare stays whole: half an id or half a number says nothing. Rich alone would cut them all.
     """
     widths = {str(column.header): _width(column) for column in table.columns}
-    for least in _LEAST:
-        if (
-            sum(min(wide, _LONG) if name in _TEXTS else wide for name, wide in widths.items()) + 2 * len(widths)
-            <= width
-        ):
+    for least, enough in [*((name, _LONG) for name in _LEAST), *((name, _SHORT) for name in _LAST)]:
+        if _needed(widths, enough) <= width:
             break
         widths.pop(least, None)
     table.columns = [column for column in table.columns if str(column.header) in widths]
@@ -164,6 +163,11 @@ def fitted(table: "Table", width: int) -> "Table":
         column.max_width = min(_width(column), max(1, room // (len(texts) - left)))
         room -= column.max_width
     return table
+
+
+def _needed(widths: Mapping[str, int], enough: int) -> int:
+    """Columns for a table in which a text gets `enough`, if it has so much."""
+    return sum(min(wide, enough) if name in _TEXTS else wide for name, wide in widths.items()) + 2 * len(widths)
 
 
 def _width(column: "Column") -> int:
