@@ -223,11 +223,19 @@ def test_verify_and_rm_without_a_server(acme: Hub, home: Home, long: str) -> Non
     assert (kept.returncode, kept.stdout) == (130, "")
     assert path.exists()
     gone = home.run("rm", "long", "-y")
-    assert (gone.returncode, gone.stdout) == (0, "long is deleted: 51.4 MB free\n")
+    assert (gone.returncode, gone.stdout) == (0, "long (Q4_K_M) is deleted: 51.4 MB freed\n")
     assert home.visible() == set()
     assert home.run("rm", "long", "-y").returncode == 3
     assert home.run("verify").returncode == 2
     assert home.run("verify", "--all").returncode == 0
+
+
+def test_what_is_linked_elsewhere_frees_nothing(home: Home, tmp_path: Path) -> None:
+    """That is said, for who deletes wants the room."""
+    source = tmp_path / "Other-Q4_K_M.gguf"
+    source.write_bytes(gguf(MIB, 5))
+    home.run("import", str(source), "--user-repo", "me/other", "--hardlink", "-y")
+    assert home.run("rm", "other", "-y").stdout == "other (Q4_K_M) is deleted: 0 B freed: it is linked elsewhere\n"
 
 
 def test_one_that_cannot_be_mended_does_not_stop_the_others(acme: Hub, home: Home, tmp_path: Path) -> None:

@@ -76,16 +76,22 @@ def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as
 
     with Service(settings()) as service:
         found = service.find_part(model, quantization)
+        what = f"{found.key} ({found.quantization or found.found.format})"
         if not yes:
             count = words.files(len(found.files))
-            what = f"{found.key} ({found.quantization or found.found.format})"
-            question = f"Delete {what}, {words.size(found.size_bytes)} in {count}, {found.path}?"
-            confirm(question)
+            confirm(f"Delete {what}, {words.size(found.size_bytes)} in {count}, {found.path}?")
         removed = removal_body(found, service.keeping.remove(found))
-    freed, kept = words.size(removed["freed_bytes"]), len(removed["kept"])
-    stays = f"; {kept} shared with other models stay" if kept else ""
-    sys.stdout.write(json.dumps(removed) if as_json else f"{found.key} is deleted: {freed} free{stays}")
+    sys.stdout.write(json.dumps(removed) if as_json else f"{what} is deleted: {_freed(removed)}")
     sys.stdout.write("\n")
+
+
+def _freed(removed: dict[str, Any]) -> str:
+    from windlass import words
+
+    freed, kept = removed["freed_bytes"], len(removed["kept"])
+    why = ": it is linked elsewhere" if removed["removed"] and not freed else ""
+    stays = f"; {kept} shared with other models stay" if kept else ""
+    return f"{words.size(freed)} freed{why}{stays}"
 
 
 def verify(
