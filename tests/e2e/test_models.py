@@ -185,6 +185,12 @@ def test_what_is_left_of_a_model_is_mended_or_removed(acme: Hub, home: Home, har
             shard.mkdir()
         assert models(server) == []
         assert home.run("verify", "--all").returncode == 1
+        said = home.run("path", "acme/Big-GGUF")
+        assert (said.returncode, said.stdout) == (3, "")
+        how = "has 1,048,576 of 2,097,152 bytes" if harm == "shorter" else "is missing"
+        assert f"big is on this disk, but not whole: acme/Big-GGUF/{shard.name} {how}.\n" in said.stderr
+        assert "windlass verify big --repair\n" in said.stderr
+        assert home.run("export", "big", "--to", str(home.root / "out")).returncode == 1
         found = ask(server, "POST", "big", "/verify").json
         assert [file["verdict"] for file in found["files"]] == [
             "whole", "damaged" if harm == "shorter" else "missing", "whole"
