@@ -23,6 +23,7 @@ _BY_CODE = {
     "insufficient_storage": NO_SPACE,
     "hub_unreachable": NOT_REACHABLE,
     "hub_rate_limited": NOT_REACHABLE,
+    "tls_error": NOT_REACHABLE,
 }
 
 
