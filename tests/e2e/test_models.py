@@ -264,6 +264,10 @@ def test_what_another_program_has_put_there_is_no_failure(home: Home) -> None:
     stranger = home.models / "lmstudio" / "Stranger-GGUF" / "Stranger-Q4_K_M.gguf"
     stranger.parent.mkdir(parents=True)
     stranger.write_bytes(gguf(MIB, 77))
+    asked = home.run("get", "stranger")
+    assert asked.returncode == 2
+    assert "On this disk it is lmstudio/Stranger-GGUF: windlass get lmstudio/Stranger-GGUF@Q4_K_M." in asked.stderr
+    assert "windlass search stranger" in asked.stderr
     for more in ([], ["--repair"]):
         passed = home.run("verify", "--all", *more)
         assert (passed.returncode, passed.stdout) == (0, "")

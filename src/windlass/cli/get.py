@@ -4,9 +4,9 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -16,8 +16,11 @@ from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
 from windlass.cli.foot import Foot
 from windlass.cli.watch import follow, is_live
-from windlass.errors import InvalidModel, InvalidRequest, ServerUnreachable, StateFailure
+from windlass.errors import InvalidModel, InvalidRequest, ServerUnreachable, StateFailure, WindlassError
 from windlass.settings import Settings
+
+if TYPE_CHECKING:
+    from windlass.library.facts import Found
 
 Job = Mapping[str, Any]
 
@@ -34,7 +37,7 @@ def get(
     *, as_json: bool, detach: bool,
 ) -> int:  # fmt: skip
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
-    with backend(settings) as behind:
+    with whole_name_is_told(settings, wish[0]), backend(settings) as behind:
         return bring(behind, console, wish, as_json=as_json, detach=detach)
 
 
@@ -107,6 +110,26 @@ def search_is_offered(model: str) -> Iterator[None]:
         if "/" not in model:
             error.hint = f"To find its whole name: windlass search {quote(model)}. {error.hint or ''}"
         raise
+
+
+@contextmanager
+def whole_name_is_told(settings: Settings, model: str) -> Iterator[None]:
+    """Who writes what `windlass ls` shows means what is here, which the hub knows by another name. Raises as within."""
+    try:
+        yield
+    except InvalidModel as error:
+        if "/" not in model and (found := _here(settings, model)):
+            name = f"{found.id}@{found.quantization}" if found.quantization and found.format == "gguf" else found.id
+            error.hint = f"On this disk it is {found.id}: windlass get {quote(name)}. {error.hint or ''}".rstrip()
+        raise
+
+
+def _here(settings: Settings, key: str) -> "Found | None":
+    from windlass.service import Service
+
+    with suppress(WindlassError), Service(settings) as service:
+        return service.find_part(key).found
+    return None
 
 
 @contextmanager
