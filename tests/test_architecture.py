@@ -168,7 +168,7 @@ NARROW = {
     },
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside.
     "client": {"errors"},
-    "share": {"errors", "listening"},
+    "share": {"errors", "listening", "words"},
     "__main__": {"cli"},
     "__init__": {"client"},  # what programs import: the clients, and only when they are asked for
 }

@@ -57,6 +57,12 @@ def test_jobs_are_a_table(capsys: Capture) -> None:
     assert [rows[2][2], rows[3][2]] == ["completed", "hub_unreachable"]
 
 
+def test_a_quantization_is_spelt_as_in_the_other_lists(capsys: Capture) -> None:
+    """`4bit`, as the hub, `plan` and `-q` have it; only LM Studio's jobs say `4BIT`."""
+    tables.show_jobs([{**JOB, "items": [{"id": "a/b", "quantization": {"name": "4BIT"}}]}], as_json=False)
+    assert "a/b@4bit" in capsys.readouterr().out
+
+
 def test_json_is_the_same_data(capsys: Capture) -> None:
     """One document on stdout, also where there is nothing."""
     tables.show_models([MODEL], as_json=True)

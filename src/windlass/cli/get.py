@@ -144,7 +144,7 @@ def server_may_end(behind: Backend) -> Iterator[None]:
 
 def _announce(console: Console, job: Job) -> None:
     model = job["items"][-1]
-    quantization = model.get("quantization", {}).get("name", "")
+    quantization = words.quantization(model.get("quantization", {}).get("name", ""))
     kind = " ".join(text for text in (quantization, model["format"].upper()) if text)
     facts = [f"{words.size(job['total_size_bytes'])} in {words.files(len(job['files']))}"]
     # The catalog's texts are here with the answer, and are nothing that anybody has fetched before.

@@ -113,7 +113,8 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> "Table":
         done = f"{100 * job['downloaded_bytes'] / max(1, job['total_size_bytes']):.0f} %"
         rate = words.speed(job["bytes_per_second"]) if "bytes_per_second" in job else ""
         model = job["items"][-1]
-        name = f"{model['id']}@{model['quantization']['name']}" if "quantization" in model else model["id"]
+        label = words.quantization(model["quantization"]["name"]) if "quantization" in model else ""
+        name = f"{model['id']}@{label}" if label else model["id"]
         sizes = done, words.size(job["total_size_bytes"])
         shown.add_row(job["job_id"], name, status, *sizes, rate, words.time_left(job))
     return shown
