@@ -259,6 +259,13 @@ def test_markup_in_a_name_is_only_text() -> None:
         assert "[red]x[/red]" in shown(job(model="[red]x[/red]"), terminal=terminal)[-1]
 
 
+def test_files_that_have_no_room_are_counted() -> None:
+    """Of 50 six are shown; those that are here are not among the others."""
+    files = [file(1, 1000), *(file(number) for number in range(2, 12)), *(file(number, 0) for number in range(12, 51))]
+    assert shown(job(files=files))[-1] == "  … and 43 more files"
+    assert "more" not in shown(job(files=files[:6]))[-1]
+
+
 class Away:
     """A server that is away from one second to another; to wait for it is to have its clock go on."""
 
