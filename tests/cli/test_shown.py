@@ -83,6 +83,14 @@ def test_an_empty_table_is_said_on_stderr(capsys: Capture) -> None:
     assert "Nothing is on its way" in err
 
 
+def test_in_a_pipe_a_command_is_not_parted(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are as long as they are where nobody has a width: what is parted in two cannot be copied."""
+    monkeypatch.setenv("COLUMNS", "40")
+    tables.show_tokens([], as_json=False)
+    tables.console(stderr=True).print("long " * 50)
+    assert [len(line) for line in capsys.readouterr().err.splitlines()] == [81, 250]
+
+
 def test_a_job_of_no_bytes_is_shown(capsys: Capture) -> None:
     """Nothing is divided by nothing."""
     tables.show_jobs([{**JOB, "status": "paused", "total_size_bytes": 0}], as_json=False)

@@ -33,24 +33,24 @@ NO_JOBS = "Nothing is on its way."
 def console(*, stderr: bool = False, markup: bool = True) -> Console:
     """A console that with NO_COLOR set writes no style at all; Rich alone would still write bold and dim.
 
-    Text is text: `:x:` in a name is no picture, and without `markup` `[/b]` is no end of anything.
+    Text is text: `:x:` in a name is no picture, and without `markup` `[/b]` is no end of anything. A pipe has no width:
+    nothing is cut off there, and no command is parted in two.
     """
-    if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, emoji=False, markup=markup, color_system=None)
-    return Console(stderr=stderr, highlight=False, emoji=False, markup=markup)
+    plain: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    made = Console(stderr=stderr, highlight=False, emoji=False, markup=markup, **plain)
+    if not made.is_terminal:
+        made.width = 10_000
+    return made
 
 
 def output(*, stderr: bool = False) -> Console:
     """A console on stdout, for names that others gave: nothing in them is markup, and what it cannot write is escaped.
 
-    A pipe has no width: nothing is cut off there. With `stderr` the same on stderr, which escapes by itself.
+    With `stderr` the same on stderr, which escapes by itself.
     """
     if isinstance(sys.stdout, io.TextIOWrapper) and not stderr:
         sys.stdout.reconfigure(errors="backslashreplace")
-    out = console(stderr=stderr, markup=False)
-    if not out.is_terminal:
-        out.width = 10_000
-    return out
+    return console(stderr=stderr, markup=False)
 
 
 def show_models(rows: list[Row], *, as_json: bool) -> None:
