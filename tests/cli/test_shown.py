@@ -5,15 +5,18 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from windlass.cli import backend, tables
 from windlass.cli import main as command
-from windlass.cli import tables
 from windlass.cli.config import show_settings
-from windlass.errors import ModelNotFound, ServerFailure
+from windlass.errors import JobNotFound, ModelNotFound, ServerFailure
 from windlass.settings import load
 
 Capture = pytest.CaptureFixture[str]
@@ -125,6 +128,18 @@ def test_settings_say_where_they_come_from_and_no_secret(capsys: Capture, tmp_pa
 # The command as a whole
 
 
+def test_what_was_forgotten_is_said(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """As each of the other verbs for jobs says what it has done."""
+
+    @contextmanager
+    def behind(_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(forget=lambda job_id: None)
+
+    monkeypatch.setattr(backend, "backend", behind)
+    assert run(monkeypatch, "forget", "job_493c7c9ded") == 0
+    assert capsys.readouterr().out == "job_493c7c9ded forgotten\n"
+
+
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["windlass", *arguments])
     with pytest.raises(SystemExit) as caught:
@@ -146,6 +161,8 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "code"),
     [
         (ModelNotFound("Nobody knows it.", hint="Look at its spelling."), 3),
+        (JobNotFound("job_0"), 3),
+        (ServerFailure("Download job with id 'job_0' not found", status=404, remote_code="job_not_found"), 3),
         (ServerFailure("No room.", status=507, remote_code="insufficient_storage"), 5),
         (KeyboardInterrupt(), 130),
         (BrokenPipeError(), 1),
@@ -169,6 +186,10 @@ def test_errors_are_two_lines_and_an_exit_code(
     assert "Traceback" not in err
     if isinstance(error, ModelNotFound):
         assert err == "error: Nobody knows it.\n       Look at its spelling.\n"
+    if "job_0" in str(error):
+        assert (
+            err == "error: Download job with id 'job_0' not found\n       All jobs that are known: windlass ps --all\n"
+        )
 
 
 FULL = "error: cannot write to stdout: No space left on device\n"

@@ -27,6 +27,10 @@ _BY_CODE = {
 }
 
 
+# What to do next, where the message is LM Studio's, word for word, and has no room for it.
+_HINTS = {"job_not_found": "All jobs that are known: windlass ps --all"}
+
+
 def shared(failures: set[int]) -> int:
     """The exit code for several things done: that of all that failed, where it is one."""
     return min(failures, default=DONE) if len(failures) < 2 else FAILED
@@ -39,8 +43,16 @@ def say_failure(console: "Console", what: str, message: str, hint: str | None = 
 
 def exit_code(error: WindlassError) -> int:
     """The exit code for an error, a server's own among them."""
-    code = error.remote_code if isinstance(error, ServerFailure) and error.remote_code else error.code
-    return exit_code_of(code)
+    return exit_code_of(_code_of(error))
+
+
+def hint_of(error: WindlassError) -> str | None:
+    """What a person at a command line may do next."""
+    return error.hint or _HINTS.get(_code_of(error))
+
+
+def _code_of(error: WindlassError) -> str:
+    return error.remote_code if isinstance(error, ServerFailure) and error.remote_code else error.code
 
 
 def exit_code_of(code: str | None) -> int:

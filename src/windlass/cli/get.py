@@ -80,11 +80,18 @@ def attach(settings: Settings, console: Console, job_id: str | None, *, as_json:
 
 def _only(behind: Backend) -> str:
     """The id of the job that is on its way, if there is one and no other."""
-    ids = [str(job["job_id"]) for job in behind.jobs()["downloading"]]
-    if len(ids) != 1:
-        found = f"{len(ids)} jobs are on their way: {', '.join(ids)}." if ids else "Nothing is on its way."
-        raise InvalidRequest(found, hint="Name a job, as `windlass ps --all` shows it: windlass attach JOB")
-    return ids[0]
+    lists = behind.jobs()
+    ids, paused = ([str(job["job_id"]) for job in lists[status]] for status in ("downloading", "paused"))
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        found, hint = f"{len(ids)} jobs are on their way: {', '.join(ids)}.", "Name one: windlass attach JOB"
+    elif paused:
+        found = f"Nothing is on its way; paused: {', '.join(paused)}."
+        hint = f"Go on with it: windlass resume {paused[0]}" if len(paused) == 1 else "Go on with: windlass resume JOB"
+    else:
+        found, hint = "Nothing is on its way.", "All that was: windlass ps --all"
+    raise InvalidRequest(found, hint=hint)
 
 
 @contextmanager

@@ -82,6 +82,7 @@ def forget(job_id: JobId) -> None:
 
     with backend(settings()) as behind:
         behind.forget(job_id)
+    sys.stdout.write(f"{job_id} forgotten\n")
 
 
 def _act(job_id: str, action: str, *, as_json: bool) -> None:

@@ -291,7 +291,7 @@ def _run() -> int:
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:
-        _say(error.message, error.hint)
+        _say(error.message, exits.hint_of(error))
         code = exits.exit_code(error)
     except typer.Abort:
         code = exits.INTERRUPTED
