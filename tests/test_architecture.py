@@ -171,7 +171,7 @@ NARROW: dict[str, set[str]] = {
     # These two speak HTTP to whoever is there: they know nothing of how Windlass works inside. What lies in a folder is
     # no safer to read than what a catalog sends, so there is one reader of a model.yaml.
     "client": {"errors"},
-    "share": {"atomic", "errors", "listening", "unfinished", "hub.model_yaml"},
+    "share": {"atomic", "errors", "listening", "unfinished", "words", "hub.model_yaml"},
     "__main__": {"cli"},
     "__init__": {"client"},  # what programs import: the clients, and only when they are asked for
 }

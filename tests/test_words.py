@@ -75,3 +75,11 @@ def test_durations_have_two_units(seconds: float | None, text: str) -> None:
 def test_timestamp() -> None:
     """Times are UTC in ISO 8601 with milliseconds and Z."""
     assert words.timestamp(0.9996) == "1970-01-01T00:00:00.999Z"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("4BIT", "4bit"), ("8BIT-DWQ", "8bit-DWQ"), ("Q4_K_M", "Q4_K_M"), ("MXFP4", "MXFP4"), ("", "")]
+)
+def test_a_quantization_has_one_spelling(name: str, text: str) -> None:
+    """For people, whichever list it was read from."""
+    assert words.quantization(name) == text

@@ -19,6 +19,7 @@ from windlass.jobs.states import CANCEL, OPEN, PAUSE, State
 from windlass.library.facts import Model
 from windlass.library.keys import find, namesakes
 from windlass.library.shelf import State as FileState
+from windlass.library.shelf import not_whole
 from windlass.library.stock import Oddity
 from windlass.limits import Limits, read_limits
 from windlass.manifest import Format, Manifest, ManifestFile
@@ -172,29 +173,38 @@ class Service(Parts):
         """The model on the shelf that a name means: a key, `owner/repo`, or what `download` takes too.
 
         Raises:
-            ModelNotFound: none.
-            QuantizationNotFound: it is here, but not in that one.
-            InvalidModel: more than one, or a link that leads to no model.
+            ModelNotFound: none, or one of which only a part is left: then it is said what is missing.
+            QuantizationNotFound, InvalidModel: it is here otherwise, or more than one is meant.
         """
-        return find(self.models(), *self._called(name, quantization))
+        name, quantization = self._called(name, quantization)
+        try:
+            return find(self.models(), name, quantization)
+        except (ModelNotFound, QuantizationNotFound) as error:
+            part = self._part(name, quantization)
+            if part is None:
+                raise
+            raise not_whole(part) from error
 
     def find_usual(self, name: str, quantization: str | None = None) -> Model:
         """As `find`, but of several quantizations of one model the one that `download` takes when none is named."""
         from windlass.hub.select_gguf import default_rank
 
-        name, quantization = self._called(name, quantization)
-        models = self.models()
-        alike = namesakes(models, name) if quantization is None else []
+        called, wanted = self._called(name, quantization)
+        alike = namesakes(self.models(), called) if wanted is None else []
         if len({model.id for model in alike}) == 1:
             return min(alike, key=lambda model: default_rank(model.quantization or ""))
-        return find(models, name, quantization)
+        return self.find(name, quantization)
 
     def _called(self, name: str, quantization: str | None) -> tuple[str, str | None]:
-        """A name and a quantization as they stand on the shelf, also of a link."""
         if "://" in name or name.startswith(("hf.co/", "huggingface.co/", "lmstudio.ai/")):
             ref = self._ref(name, quantization)
             return ref.repo, ref.quantization
         return name, quantization
+
+    def _part(self, name: str, quantization: str | None) -> Model | None:
+        with suppress(ModelNotFound, QuantizationNotFound):
+            return find(self.places.broken(), name, quantization)
+        return None
 
     def find_part(self, name: str, quantization: str | None = None) -> Model:
         """As `find`, but also one of which only a part is left, to be mended or removed.
@@ -202,12 +212,14 @@ class Service(Parts):
         Raises:
             ModelNotFound, QuantizationNotFound, InvalidModel: as `find` does.
         """
+        name, quantization = self._called(name, quantization)
         try:
-            return self.find(name, quantization)
+            return find(self.models(), name, quantization)
         except (ModelNotFound, QuantizationNotFound):
-            with suppress(ModelNotFound, QuantizationNotFound):
-                return find(self.places.broken(), name, quantization)
-            raise
+            part = self._part(name, quantization)
+            if part is None:
+                raise
+            return part
 
     def repair(self, checkup: "Checkup") -> JobView:
         """Have a job fetch again what a check of a model found wrong. Raises as `Keeping.repair` does."""

@@ -4,11 +4,13 @@ Units are of 1000, as in `lms` and on the label of a disk.
 """
 
 import math
+import re
 import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+_BITS = re.compile(r"(?<=\d)BIT\b")
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -29,6 +31,11 @@ def count(number: int) -> str:
 def files(number: int) -> str:
     """`1 file`, `3 files`."""
     return "1 file" if number == 1 else f"{number} files"
+
+
+def quantization(name: str) -> str:
+    """As the hub and the lists have it; LM Studio's jobs alone say `4BIT`."""
+    return _BITS.sub("bit", name)
 
 
 def speed(per_second: float) -> str:

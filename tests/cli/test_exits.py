@@ -40,7 +40,7 @@ CODES: dict[type[e.WindlassError], int] = {
     e.HubRateLimited: 6,
     e.TransferFailure: 1,
     e.ChecksumMismatch: 1,
-    e.TLSFailure: 1,
+    e.TLSFailure: 6,
     e.UnsafeRedirect: 1,
     e.SourceFailure: 1,
     e.StorageFailure: 1,

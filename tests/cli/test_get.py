@@ -178,6 +178,16 @@ def test_which_job_must_be_clear(settings: Settings) -> None:
         attached(settings)
 
 
+def test_who_attaches_to_nothing_is_told_what_is_paused(settings: Settings) -> None:
+    """It is what they look for, and how it goes on."""
+    with Local(settings) as local:
+        job_id = local.service.download(REPO)[0].job.id
+        local.act(job_id, "pause")
+    with pytest.raises(InvalidRequest) as caught:
+        attached(settings)
+    assert str(caught.value) == f"Nothing is on its way; paused: {job_id}. Go on with it: windlass resume {job_id}"
+
+
 def test_what_is_here_and_whether_it_runs_is_told_before(settings: Settings, answers: Any) -> None:
     """Bytes that need not come again, and where in memory the model fits; the catalog's text is not worth a word."""
     told = {"gpu": "fits the graphics card", "nowhere": "more than the memory", "unknown": ""}

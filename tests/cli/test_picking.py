@@ -7,6 +7,7 @@ from typer import Abort
 
 from windlass.cli.backend import Backend
 from windlass.cli.picking import pick_model, pick_quantization
+from windlass.cli.search import show_found
 
 Capture = pytest.CaptureFixture[str]
 ROWS = [{"id": "qwen/qwen3-4b"}, {"id": "qwen/qwen3-8b"}]
@@ -51,6 +52,21 @@ def test_a_model_is_picked_by_its_number(typed: list[str], picked: str | None, c
     assert err.count("is no number from 1 to 2") == len(typed) - 1
 
 
+class Found:
+    """A backend that finds one model."""
+
+    def search(self, *_: object) -> dict[str, Any]:
+        return {"models": [{"id": "a/b", "formats": ["gguf"], "source": "hub", "gated": False}], "warnings": []}
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_the_list_to_pick_from_is_part_of_the_question(capsys: Capture, numbered: bool) -> None:
+    """`m=$(windlass search tiny --pick)` is to hold the path alone; without a question the list is the data."""
+    show_found(cast("Backend", Found()), ("", None), 20, as_json=False, numbered=numbered)
+    out, err = capsys.readouterr()
+    assert ("a/b" in out, "a/b" in err) == (not numbered, numbered)
+
+
 def test_the_end_of_input_is_no_answer() -> None:
     """Ctrl-D at the second question must not bring in what is recommended."""
     behind = cast("Backend", Planned(quantization("Q4_K_M", default=True), quantization("Q8_0")))
@@ -64,7 +80,9 @@ def test_a_quantization_is_picked_from_a_table(capsys: Capture) -> None:
     """With size, what is recommended, and what has no room."""
     behind = cast("Backend", Planned(quantization("Q4_K_M", default=True), quantization("Q8_0", fits=False)))
     assert pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "2\n") == "Q8_0"
-    _, first, second = capsys.readouterr().out.splitlines()
+    out, err = capsys.readouterr()
+    assert out == ""  # where the path of what was picked will stand, alone
+    _, first, second, *_ = err.splitlines()
     assert first.split() == ["1", "Q4_K_M", "gguf", "1.00", "GB", "recommended", "in", "memory"]
     assert "no room on the disk" in second
     assert pick_quantization(behind, "qwen/qwen3-8b", None, lambda: "\n") is None

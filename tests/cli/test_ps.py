@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from windlass.cli.backend import Backend
+from windlass.cli.patience import SAID
 from windlass.cli.ps import EVERY, jobs_of, watch_jobs
+from windlass.errors import ServerUnreachable
 
 Capture = pytest.CaptureFixture[str]
 Jobs = list[dict[str, Any]]
@@ -77,6 +79,71 @@ def test_a_terminal_shows_them_in_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert second.startswith("\x1b[2A\r\x1b[J")
     assert [line.split()[0] for line in second.rpartition("\x1b[J")[2].splitlines()] == ["JOB", "a", "b"]
     assert third == "\x1b[3A\r\x1b[JNothing is on its way.\n"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_server_that_is_started_anew_is_waited_for(capsys: Capture, as_json: bool) -> None:
+    """Said aside, so that what reads the list is not disturbed; the list goes on when it is back."""
+    answers: list[Jobs | Exception] = [[job("a")], *3 * [ServerUnreachable("No server answers.")], [job("b")]]
+
+    def ask() -> Jobs:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wait(_: float) -> None:
+        if not answers:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watch_jobs(ask, as_json=as_json, wait=wait)
+    out, err = capsys.readouterr()
+    assert ("a" in out, "b" in out, SAID in out) == (True, True, False)
+    assert err == f"{SAID}\n"
+
+
+def test_what_has_no_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that is cut off in silence looks like all of them."""
+    monkeypatch.delenv("CI", raising=False)
+    out = io.StringIO()
+    console = Console(file=out, width=100, height=6, force_terminal=True, color_system=None)
+
+    def look(count: int) -> list[str]:
+        def wait(_: float) -> None:
+            raise KeyboardInterrupt
+
+        out.seek(0)
+        out.truncate()
+        with pytest.raises(KeyboardInterrupt):
+            watch_jobs(lambda: [job(str(number)) for number in range(count)], as_json=False, wait=wait, console=console)
+        return [line.partition("  ")[0].strip() for line in out.getvalue().splitlines()]
+
+    assert look(4) == ["JOB", "0", "1", "2", "3"]
+    assert look(9) == ["JOB", "0", "1", "2", "… and 6 more"]
+
+
+def test_they_come_in_the_order_in_which_they_run() -> None:
+    """What runs, the urgent of the queue, then the oldest of it, and below them what waits for a person."""
+
+    def one(job_id: str, status: str = "downloading", phase: str = "queued", priority: int = 0) -> dict[str, Any]:
+        return {"job_id": job_id, "status": status, "phase": phase, "priority": priority}
+
+    lists = {
+        "downloading": [
+            one("newest"), one("urgent", priority=5), one("older"), one("runs", phase="transferring"), one("oldest"),
+        ],
+        "paused": [one("paused", "paused")],
+        "completed": [one("completed", "completed")],
+        "failed": [one("failed", "failed")],
+    }  # fmt: skip
+
+    class Lists:
+        def jobs(self) -> dict[str, Jobs]:
+            return lists
+
+    found = [one["job_id"] for one in jobs_of(cast("Backend", Lists()), everything=True)]
+    assert found == ["runs", "urgent", "oldest", "older", "newest", "paused", "failed", "completed"]
 
 
 def test_what_is_over_is_not_on_its_way() -> None:

@@ -2,17 +2,21 @@
 
 import io
 import json
+import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from windlass.cli import backend, tables
 from windlass.cli import main as command
-from windlass.cli import tables
 from windlass.cli.config import show_settings
-from windlass.errors import ModelNotFound, ServerFailure
+from windlass.errors import JobNotFound, ModelNotFound, ServerFailure
 from windlass.settings import load
 
 Capture = pytest.CaptureFixture[str]
@@ -56,6 +60,12 @@ def test_jobs_are_a_table(capsys: Capture) -> None:
     assert [rows[2][2], rows[3][2]] == ["completed", "hub_unreachable"]
 
 
+def test_a_quantization_is_spelt_as_in_the_other_lists(capsys: Capture) -> None:
+    """`4bit`, as the hub, `plan` and `-q` have it; only LM Studio's jobs say `4BIT`."""
+    tables.show_jobs([{**JOB, "items": [{"id": "a/b", "quantization": {"name": "4BIT"}}]}], as_json=False)
+    assert "a/b@4bit" in capsys.readouterr().out
+
+
 def test_json_is_the_same_data(capsys: Capture) -> None:
     """One document on stdout, also where there is nothing."""
     tables.show_models([MODEL], as_json=True)
@@ -74,6 +84,14 @@ def test_an_empty_table_is_said_on_stderr(capsys: Capture) -> None:
     assert out == ""
     assert "No models yet" in err
     assert "Nothing is on its way" in err
+
+
+def test_in_a_pipe_a_command_is_not_parted(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are as long as they are where nobody has a width: what is parted in two cannot be copied."""
+    monkeypatch.setenv("COLUMNS", "40")
+    tables.show_tokens([], as_json=False)
+    tables.console(stderr=True).print("long " * 50)
+    assert [len(line) for line in capsys.readouterr().err.splitlines()] == [81, 250]
 
 
 def test_a_job_of_no_bytes_is_shown(capsys: Capture) -> None:
@@ -110,6 +128,18 @@ def test_settings_say_where_they_come_from_and_no_secret(capsys: Capture, tmp_pa
 # The command as a whole
 
 
+def test_what_was_forgotten_is_said(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """As each of the other verbs for jobs says what it has done."""
+
+    @contextmanager
+    def behind(_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(forget=lambda job_id: None)
+
+    monkeypatch.setattr(backend, "backend", behind)
+    assert run(monkeypatch, "forget", "job_493c7c9ded") == 0
+    assert capsys.readouterr().out == "job_493c7c9ded forgotten\n"
+
+
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["windlass", *arguments])
     with pytest.raises(SystemExit) as caught:
@@ -131,6 +161,8 @@ def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "code"),
     [
         (ModelNotFound("Nobody knows it.", hint="Look at its spelling."), 3),
+        (JobNotFound("job_0"), 3),
+        (ServerFailure("Download job with id 'job_0' not found", status=404, remote_code="job_not_found"), 3),
         (ServerFailure("No room.", status=507, remote_code="insufficient_storage"), 5),
         (KeyboardInterrupt(), 130),
         (BrokenPipeError(), 1),
@@ -154,6 +186,47 @@ def test_errors_are_two_lines_and_an_exit_code(
     assert "Traceback" not in err
     if isinstance(error, ModelNotFound):
         assert err == "error: Nobody knows it.\n       Look at its spelling.\n"
+    if "job_0" in str(error):
+        assert (
+            err == "error: Download job with id 'job_0' not found\n       All jobs that are known: windlass ps --all\n"
+        )
+
+
+FULL = "error: cannot write to stdout: No space left on device\n"
+CLOSED = "error: cannot write to stdout: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+@pytest.mark.parametrize("arguments", [["config"], ["config", "--json"], ["--help"], ["--version"]], ids=" ".join)
+def test_a_stdout_that_takes_nothing_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, arguments: list[str], buffering: int
+) -> None:
+    """A script must not take for data what was lost, be it at the first word or at the end, with buffers or without."""
+    with Path("/dev/full").open("wb", buffering) as full:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(full, "utf-8", write_through=not buffering))
+        assert run(monkeypatch, *arguments) == 1
+        assert capsys.readouterr().err == FULL
+        sys.stdout.flush()  # as the interpreter does at its end: that is no second failure
+
+
+def test_a_closed_stdout_is_said(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    """`>&-` leaves none at all."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run(monkeypatch, "config") == 1
+    assert capsys.readouterr().err == CLOSED
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["--help"], ["completion", "bash"]], ids=" ".join)
+def test_a_reader_that_has_gone_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, arguments: list[str]
+) -> None:
+    """Nor does it matter how much was written by then: `| head -1` ends every command alike, and in silence."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(gone, "utf-8"))
+        assert run(monkeypatch, *arguments) == 0
+        assert capsys.readouterr().err == ""
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

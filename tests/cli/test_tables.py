@@ -37,6 +37,12 @@ def test_a_table_fits_and_ids_stay_whole(model: str, width: int) -> None:
         assert " 1 %" in line
 
 
+def test_in_a_sliver_the_id_and_something_of_the_name_stay() -> None:
+    """The id is copied for `pause`; what it is doing, and how far it is, go before nothing says which model it is."""
+    assert drawn("qwen/qwen3-8b", 44)[1].split() == ["job_493c7c9ded", "qwen/qwen3-8b@Q4_K_M", "1", "%"]
+    assert drawn("qwen/qwen3-8b", 30)[1].split() == ["job_493c7c9ded", "qwen/qwen3-…"]
+
+
 def test_columns_go_in_the_order_of_what_matters_least() -> None:
     """With room all are there; then time left goes, then the size, then the speed."""
     heads = [drawn("qwen/qwen3-8b", width)[0].split() for width in (120, 80, 70, 60)]

@@ -9,7 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from windlass.cli.bars import Rates
+from windlass.cli.patience import AGAIN, LONGEST, SAID
 from windlass.cli.watch import POLL, follow
+from windlass.errors import ServerUnreachable
 
 Job = dict[str, Any]
 
@@ -255,3 +257,49 @@ def test_markup_in_a_name_is_only_text() -> None:
     """Names come from a hub: brackets are no colours, in neither way of showing."""
     for terminal in (True, False):
         assert "[red]x[/red]" in shown(job(model="[red]x[/red]"), terminal=terminal)[-1]
+
+
+def test_files_that_have_no_room_are_counted() -> None:
+    """Of 50 six are shown; those that are here are not among the others."""
+    files = [file(1, 1000), *(file(number) for number in range(2, 12)), *(file(number, 0) for number in range(12, 51))]
+    assert shown(job(files=files))[-1] == "  … and 43 more files"
+    assert "more" not in shown(job(files=files[:6]))[-1]
+
+
+class Away:
+    """A server that is away from one second to another; to wait for it is to have its clock go on."""
+
+    def __init__(self, begins: float, ends: float) -> None:
+        self.now = 0.0
+        self._away = begins, ends
+
+    def ask(self) -> Job:
+        if self._away[0] <= self.now < self._away[1]:
+            raise ServerUnreachable("No server answers.")
+        return DONE if self.now >= self._away[1] else job()
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def follow(self, console: Console) -> Any:
+        return follow(console, self.ask, wait=self.wait, clock=lambda: self.now)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_server_that_is_started_anew_is_waited_for(terminal: bool) -> None:
+    """It is said once, on a line that stays, and then the watching goes on; nothing of the bar before is left."""
+    out = io.StringIO()
+    console = Console(file=out, width=120, height=30, force_terminal=terminal, color_system=None)
+    assert Away(1.0, LONGEST - 1).follow(console) is DONE
+    assert out.getvalue().count(SAID) == 1
+    assert out.getvalue().rpartition(SAID)[2].count("2.28 GB / 2.28 GB" if terminal else "completed") == 1
+    if terminal:
+        assert out.getvalue().rpartition(SAID)[0].endswith("\x1b[1A\r\x1b[J")
+
+
+def test_a_server_that_stays_away_is_waited_for_no_longer() -> None:
+    """Half a minute; then it is the failure that it was."""
+    away = Away(1.0, 10_000.0)
+    with pytest.raises(ServerUnreachable):
+        away.follow(Console(file=io.StringIO()))
+    assert 1.0 + LONGEST <= away.now <= 1.0 + LONGEST + 2 * AGAIN + POLL

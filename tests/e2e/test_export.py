@@ -160,6 +160,8 @@ def test_a_dry_run_and_no_yes_write_nothing(away: Home, stick: Path) -> None:
     dry = away.run("import", str(stick), "--dry-run", "--json")
     assert dry.returncode == 0
     assert {row["path"]: row["imported"] for row in json.loads(dry.stdout)} == dict.fromkeys(ROPE | EYE | MLX)
+    assert {row["way"] for row in json.loads(dry.stdout)} == {"copy"}
+    assert len(away.run("import", str(stick), "--dry-run").stdout.splitlines()) == len(ROPE | EYE | MLX)
     assert away.run("import", str(stick)).returncode == 130
     assert not away.models.exists()
     assert away.run("import", str(stick), "-y", "--user-repo", "acme/Other").returncode == 2

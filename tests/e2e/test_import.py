@@ -55,10 +55,29 @@ def test_nothing_is_done_without_a_yes(home: Home, tmp_path: Path) -> None:
     assert (asked.returncode, asked.stdout) == (130, "")
     dry = home.run("import", str(source), "--dry-run", "--json")
     assert json.loads(dry.stdout) == [
-        {"source": str(source), "path": "acme/Thing-GGUF/Thing-Q4_K_M.gguf", "imported": None}
+        {"source": str(source), "path": "acme/Thing-GGUF/Thing-Q4_K_M.gguf", "way": "move", "imported": None}
     ]
+    said = home.run("import", str(source), "--dry-run")
+    assert (said.stdout, said.stderr) == (f"move {source} → acme/Thing-GGUF/Thing-Q4_K_M.gguf  2.10 MB\n", "")
     assert source.exists()
     assert not home.models.exists()
+
+
+def test_what_is_here_already_is_said_and_nothing_asked(home: Home, tmp_path: Path) -> None:
+    """The second time there is nothing to do, so nobody has to say yes to it; what is new beside it is asked about."""
+    first = put(tmp_path / "Thing-GGUF" / "Thing-Q4_K_M.gguf")
+    words = [str(first.parent), "--user-repo", "acme/Thing-GGUF", "--copy"]
+    assert home.run("import", *words, "-y").returncode == 0
+    place = "acme/Thing-GGUF/Thing-Q4_K_M.gguf"
+    again = home.run("import", *words)
+    assert (again.returncode, again.stdout, again.stderr) == (0, f"{place}\n", f"{place} is here already.\n")
+    assert home.run("import", *words, "--dry-run").stdout == f"{place} is here already\n"
+    assert [row["imported"] for row in json.loads(home.run("import", *words, "--dry-run", "--json").stdout)] == [False]
+    put(first.with_name("Thing-Q8_0.gguf"), gguf(MIB, 52))
+    more = home.run("import", *words)
+    assert more.returncode == 130
+    assert "Copy 1 file below" in more.stderr
+    assert first.name not in more.stderr
 
 
 def test_shards_come_together(home: Home, tmp_path: Path) -> None:
@@ -98,6 +117,12 @@ def test_what_cannot_be_meant_is_a_mistake_of_use(home: Home, tmp_path: Path, wo
     done = home.run("import", *(str(tmp_path / word) if word.startswith("x.") else word for word in words), "-y")
     assert done.returncode == 2, done.stderr
     assert home.visible() == set()
+
+
+def test_what_is_not_there_is_not_found(home: Home, tmp_path: Path) -> None:
+    """Which is another mistake than to name a file that is no model."""
+    done = home.run("import", str(tmp_path / "nope"), "-y")
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", f"error: There is no {tmp_path}/nope.\n")
 
 
 def test_something_else_in_its_place_is_left(home: Home, tmp_path: Path) -> None:
@@ -179,8 +204,10 @@ def test_all_that_others_have(home: Home, tmp_path: Path, program: str) -> None:
     home.more["HOME"] = str(tmp_path)
     folder = home.models if program == "lmstudio" else tmp_path / "jan" / "models"
     put(folder / "acme" / "Thing-GGUF" / "Thing-Q4_K_M.gguf")
+    put(folder / "acme" / "notes of mine" / "x.txt")  # no model, which is nothing to speak of
     done = home.run("import", "--from", program, "-y")
     assert done.stdout.split() == ["acme/Thing-GGUF/Thing-Q4_K_M.gguf"], done.stderr
+    assert (done.returncode, "notes" in done.stderr) == (0, False)
     place = tmp_path / "mine" / "acme" / "Thing-GGUF" / "Thing-Q4_K_M.gguf"
     assert place.samefile(folder / "acme" / "Thing-GGUF" / "Thing-Q4_K_M.gguf")
 

@@ -185,6 +185,12 @@ def test_what_is_left_of_a_model_is_mended_or_removed(acme: Hub, home: Home, har
             shard.mkdir()
         assert models(server) == []
         assert home.run("verify", "--all").returncode == 1
+        said = home.run("path", "acme/Big-GGUF")
+        assert (said.returncode, said.stdout) == (3, "")
+        how = "has 1,048,576 of 2,097,152 bytes" if harm == "shorter" else "is missing"
+        assert f"big is on this disk, but not whole: acme/Big-GGUF/{shard.name} {how}.\n" in said.stderr
+        assert "windlass verify big --repair\n" in said.stderr
+        assert home.run("export", "big", "--to", str(home.root / "out")).returncode == 1
         found = ask(server, "POST", "big", "/verify").json
         assert [file["verdict"] for file in found["files"]] == [
             "whole", "damaged" if harm == "shorter" else "missing", "whole"
@@ -223,11 +229,19 @@ def test_verify_and_rm_without_a_server(acme: Hub, home: Home, long: str) -> Non
     assert (kept.returncode, kept.stdout) == (130, "")
     assert path.exists()
     gone = home.run("rm", "long", "-y")
-    assert (gone.returncode, gone.stdout) == (0, "long is deleted: 51.4 MB free\n")
+    assert (gone.returncode, gone.stdout) == (0, "long (Q4_K_M) is deleted: 51.4 MB freed\n")
     assert home.visible() == set()
     assert home.run("rm", "long", "-y").returncode == 3
     assert home.run("verify").returncode == 2
     assert home.run("verify", "--all").returncode == 0
+
+
+def test_what_is_linked_elsewhere_frees_nothing(home: Home, tmp_path: Path) -> None:
+    """That is said, for who deletes wants the room."""
+    source = tmp_path / "Other-Q4_K_M.gguf"
+    source.write_bytes(gguf(MIB, 5))
+    home.run("import", str(source), "--user-repo", "me/other", "--hardlink", "-y")
+    assert home.run("rm", "other", "-y").stdout == "other (Q4_K_M) is deleted: 0 B freed: it is linked elsewhere\n"
 
 
 def test_one_that_cannot_be_mended_does_not_stop_the_others(acme: Hub, home: Home, tmp_path: Path) -> None:
@@ -250,6 +264,10 @@ def test_what_another_program_has_put_there_is_no_failure(home: Home) -> None:
     stranger = home.models / "lmstudio" / "Stranger-GGUF" / "Stranger-Q4_K_M.gguf"
     stranger.parent.mkdir(parents=True)
     stranger.write_bytes(gguf(MIB, 77))
+    asked = home.run("get", "stranger")
+    assert asked.returncode == 2
+    assert "On this disk it is lmstudio/Stranger-GGUF: windlass get lmstudio/Stranger-GGUF@Q4_K_M." in asked.stderr
+    assert "windlass search stranger" in asked.stderr
     for more in ([], ["--repair"]):
         passed = home.run("verify", "--all", *more)
         assert (passed.returncode, passed.stdout) == (0, "")
@@ -257,3 +275,16 @@ def test_what_another_program_has_put_there_is_no_failure(home: Home) -> None:
     assert home.run("verify", "stranger").returncode == 1
     assert home.run("update", "no-such-model").returncode == 3
     assert stranger.read_bytes() == gguf(MIB, 77)
+
+
+def test_a_name_that_passes_on_deletes_nothing(home: Home) -> None:
+    """Of two quantizations of a catalog model one has the plain name: said twice, it would mean the other."""
+    for quantization in ("q8_0", "q4_k_m"):
+        assert home.run("get", f"acme/rope-8b@{quantization}").returncode == 0
+    assert home.run("path", "acme/rope-8b").stdout.endswith("rope-8b-Q4_K_M.gguf\n")
+    refused = home.run("rm", "acme/rope-8b", "-y")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Say which: acme/rope-8b@q4_k_m, acme/rope-8b@q8_0." in refused.stderr
+    assert home.run("rm", "acme/rope-8b@q8_0", "-y").returncode == 0
+    assert home.run("rm", "acme/rope-8b", "-y").returncode == 0
+    assert home.visible() == set()

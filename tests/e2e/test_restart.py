@@ -3,6 +3,7 @@
 import random
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from a_postgres import Postgres
 from e2e.conftest import MIB
-from e2e.outside import Home, Server, sha256
+from e2e.outside import PATIENCE, Home, Server, eventually, sha256
 from standin import ALWAYS, Hub, faults
 
 GARBAGE = b"this was something else, and it is long enough to be looked at" * 100
@@ -45,6 +46,22 @@ def test_a_copy_of_any_moment_goes_on(acme: Hub, home: Home, tmp_path_factory: p
             assert server.finished(job_id)["status"] == "completed"
         for path in repository.commits[repository.refs["main"]]:
             assert sha256(copy.models / "acme" / "Big-GGUF" / path) == repository.file(path).sha256
+
+
+def test_who_watches_sees_a_restart_through(acme: Hub, home: Home, tmp_path: Path) -> None:
+    """`get` waits for the server at its address, says so, and prints the path in the end as if nothing had been."""
+    gate, seen = threading.Event(), tmp_path / "seen"
+    acme.misbehave("cdn", faults.hold(gate), times=ALWAYS)
+    with Server(home) as server, (tmp_path / "out").open("w+") as out, seen.open("w") as err:
+        get = home.start(["get", "acme/rope-8b"], out, err, WINDLASS_URL=server.url)
+        eventually(lambda: "queued" in seen.read_text() or "transferring" in seen.read_text())
+        server.end()
+        eventually(lambda: "waiting for it to come back" in seen.read_text())
+        home.more["WINDLASS_PORT"] = server.url.rpartition(":")[2]
+        server.restart()
+        gate.set()
+        assert get.wait(PATIENCE) == 0, seen.read_text()
+    assert (tmp_path / "out").read_text() == f"{home.models}/acme/Rope-8B-GGUF/rope-8b-Q4_K_M.gguf\n"
 
 
 def test_a_database_that_cannot_be_read_is_set_aside(acme: Hub, home: Home) -> None:

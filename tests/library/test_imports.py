@@ -61,10 +61,6 @@ def damage(name: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("names", "source", "repository", "spoil", "said"),
     [
-        (["x.txt"], "x.txt", "o/r", None, "holds no model"),
-        (["f/x.txt"], "f", "o/r", None, "holds no model"),
-        (["f/model.safetensors"], "f", "o/r", None, "holds no model"),
-        ([], "nothing", "o/r", None, "holds no model"),
         (SHARDS[:2], SHARDS[0], "o/r", None, "one of 3 shards, and 2 are here"),
         (["M.gguf"], "M.gguf", "o/r", damage("M.gguf"), "is damaged"),
         (["f/config.json", "f/m.safetensors"], "f", "o/r", damage("f/m.safetensors"), "is damaged"),
@@ -87,6 +83,14 @@ def test_what_is_refused(
         spoil(tmp_path)
     with pytest.raises(InvalidRequest, match=said):
         plan_import(tmp_path / source, repository)
+
+
+@pytest.mark.parametrize("name", ["x.txt", "f/x.txt", "f/model.safetensors"])
+def test_where_there_is_no_model_there_is_nothing_to_import(tmp_path: Path, name: str) -> None:
+    """That is no mistake: among all that a program keeps there are folders without one, whatever they are called."""
+    put(tmp_path, name)
+    for source in (tmp_path / name, tmp_path / "f", tmp_path / "nothing"):
+        assert plan_import(source, "no repository") == []
 
 
 def test_what_hugging_faces_cache_has(tmp_path: Path) -> None:

@@ -270,3 +270,16 @@ def test_warming_ends_with_the_server(folder: Path, tmp_path: Path) -> None:
     digests.close()
     Repositories(Folder(folder), digests).warm()
     assert not (tmp_path / "cache.json").exists()
+
+
+def test_what_it_logs_is_counted_as_everywhere(
+    folder: Path, digests: Digests, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`1 file`, and sizes in three digits: of 12 MB `0.0 GB` says nothing."""
+    one = folder / "Acme" / "Single-GGUF" / "Single-Q4_K_M.gguf"
+    one.parent.mkdir()
+    one.write_bytes(b"GGUF" + bytes(12_000_000))
+    with caplog.at_level("INFO"):
+        Repositories(Folder(folder), digests).warm()
+    assert f"Hashing {one} (12.0 MB)" in caplog.text
+    assert "Acme/Single-GGUF (1 file)" in caplog.text

@@ -181,10 +181,10 @@ class LogLine(BaseModel):
 class JobLists(BaseModel):
     """All jobs by status."""
 
-    downloading: list[Job]
-    paused: list[Job]
-    completed: list[Job]
-    failed: list[Job]
+    downloading: list[JobRow]
+    paused: list[JobRow]
+    completed: list[JobRow]
+    failed: list[JobRow]
 
 
 class JobDetail(JobRow):

@@ -48,8 +48,17 @@ def lines(job: Job, width: int, rates: Rates) -> list[Text]:
     """The job on a terminal of so many columns; the files where there are several of them, and room for their names."""
     shown = [_row(width, job["model"], job, words.tail(job))]
     if len(job["files"]) > 1 and _has_names(width):
-        shown += [_file(width, file, rates) for file in _under_way(job["files"])]
+        busy = [_file(width, file, rates) for file in _under_way(job["files"])]
+        shown += [*busy, *_more(job["files"], len(busy))]
     return shown
+
+
+def _more(files: list[dict[str, Any]], shown: int) -> list[Text]:
+    """How many are still to come beside those, where there are more than are ever shown at once."""
+    left = sum(file.get("downloaded_bytes", 0) < file["size_bytes"] or _is_busy(file) for file in files) - shown
+    if len(files) <= _MOST_FILES or left <= 0:
+        return []
+    return [Text(f"  … and {'1 more file' if left == 1 else f'{left} more files'}", "dim")]
 
 
 def _under_way(files: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

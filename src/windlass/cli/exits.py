@@ -23,7 +23,12 @@ _BY_CODE = {
     "insufficient_storage": NO_SPACE,
     "hub_unreachable": NOT_REACHABLE,
     "hub_rate_limited": NOT_REACHABLE,
+    "tls_error": NOT_REACHABLE,
 }
+
+
+# What to do next, where the message is LM Studio's, word for word, and has no room for it.
+_HINTS = {"job_not_found": "All jobs that are known: windlass ps --all"}
 
 
 def shared(failures: set[int]) -> int:
@@ -38,8 +43,16 @@ def say_failure(console: "Console", what: str, message: str, hint: str | None = 
 
 def exit_code(error: WindlassError) -> int:
     """The exit code for an error, a server's own among them."""
-    code = error.remote_code if isinstance(error, ServerFailure) and error.remote_code else error.code
-    return exit_code_of(code)
+    return exit_code_of(_code_of(error))
+
+
+def hint_of(error: WindlassError) -> str | None:
+    """What a person at a command line may do next."""
+    return error.hint or _HINTS.get(_code_of(error))
+
+
+def _code_of(error: WindlassError) -> str:
+    return error.remote_code if isinstance(error, ServerFailure) and error.remote_code else error.code
 
 
 def exit_code_of(code: str | None) -> int:

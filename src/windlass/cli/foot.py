@@ -35,6 +35,11 @@ class Foot:
         self._write(self._back())
         self._lengths = []
 
+    def say(self, text: str) -> None:
+        """Put a line in their place that stays; what is shown next comes below it."""
+        self.clear()
+        self._console.print(text, markup=False)
+
     def _back(self) -> str:
         """To the beginning of the first line, as the terminal has wrapped them by now; all below is erased."""
         width = max(1, self._console.width)

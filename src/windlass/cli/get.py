@@ -4,9 +4,9 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -16,8 +16,11 @@ from windlass.cli import exits
 from windlass.cli.backend import Backend, backend
 from windlass.cli.foot import Foot
 from windlass.cli.watch import follow, is_live
-from windlass.errors import InvalidModel, InvalidRequest, ServerUnreachable, StateFailure
+from windlass.errors import InvalidModel, InvalidRequest, ServerUnreachable, StateFailure, WindlassError
 from windlass.settings import Settings
+
+if TYPE_CHECKING:
+    from windlass.library.facts import Found
 
 Job = Mapping[str, Any]
 
@@ -34,7 +37,7 @@ def get(
     *, as_json: bool, detach: bool,
 ) -> int:  # fmt: skip
     """Bring a model in; `wish` is its name, quantization, format and folder. The exit code."""
-    with backend(settings) as behind:
+    with whole_name_is_told(settings, wish[0]), backend(settings) as behind:
         return bring(behind, console, wish, as_json=as_json, detach=detach)
 
 
@@ -77,11 +80,18 @@ def attach(settings: Settings, console: Console, job_id: str | None, *, as_json:
 
 def _only(behind: Backend) -> str:
     """The id of the job that is on its way, if there is one and no other."""
-    ids = [str(job["job_id"]) for job in behind.jobs()["downloading"]]
-    if len(ids) != 1:
-        found = f"{len(ids)} jobs are on their way: {', '.join(ids)}." if ids else "Nothing is on its way."
-        raise InvalidRequest(found, hint="Name a job, as `windlass ps --all` shows it: windlass attach JOB")
-    return ids[0]
+    lists = behind.jobs()
+    ids, paused = ([str(job["job_id"]) for job in lists[status]] for status in ("downloading", "paused"))
+    if len(ids) == 1:
+        return ids[0]
+    if ids:
+        found, hint = f"{len(ids)} jobs are on their way: {', '.join(ids)}.", "Name one: windlass attach JOB"
+    elif paused:
+        found = f"Nothing is on its way; paused: {', '.join(paused)}."
+        hint = f"Go on with it: windlass resume {paused[0]}" if len(paused) == 1 else "Go on with: windlass resume JOB"
+    else:
+        found, hint = "Nothing is on its way.", "All that was: windlass ps --all"
+    raise InvalidRequest(found, hint=hint)
 
 
 @contextmanager
@@ -110,6 +120,26 @@ def search_is_offered(model: str) -> Iterator[None]:
 
 
 @contextmanager
+def whole_name_is_told(settings: Settings, model: str) -> Iterator[None]:
+    """Who writes what `windlass ls` shows means what is here, which the hub knows by another name. Raises as within."""
+    try:
+        yield
+    except InvalidModel as error:
+        if "/" not in model and (found := _here(settings, model)):
+            name = f"{found.id}@{found.quantization}" if found.quantization and found.format == "gguf" else found.id
+            error.hint = f"On this disk it is {found.id}: windlass get {quote(name)}. {error.hint or ''}".rstrip()
+        raise
+
+
+def _here(settings: Settings, key: str) -> "Found | None":
+    from windlass.service import Service
+
+    with suppress(WindlassError), Service(settings) as service:
+        return service.find_part(key).found
+    return None
+
+
+@contextmanager
 def server_may_end(behind: Backend) -> Iterator[None]:
     """Say what becomes of the jobs when the server ends in the midst of them. Raises StateFailure."""
     try:
@@ -121,7 +151,7 @@ def server_may_end(behind: Backend) -> Iterator[None]:
 
 def _announce(console: Console, job: Job) -> None:
     model = job["items"][-1]
-    quantization = model.get("quantization", {}).get("name", "")
+    quantization = words.quantization(model.get("quantization", {}).get("name", ""))
     kind = " ".join(text for text in (quantization, model["format"].upper()) if text)
     facts = [f"{words.size(job['total_size_bytes'])} in {words.files(len(job['files']))}"]
     # The catalog's texts are here with the answer, and are nothing that anybody has fetched before.

@@ -1,8 +1,9 @@
 """`windlass import`: models that are on this disk already come into the models folder."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from windlass import words
 from windlass.cli import collector, exits
 from windlass.cli.options import confirm
 from windlass.cli.verify import teller
-from windlass.errors import InvalidRequest, WindlassError
+from windlass.errors import InvalidRequest, ModelNotFound, WindlassError
 from windlass.library.elsewhere import Elsewhere
 from windlass.library.importing import Importing
 from windlass.library.imports import Import, Way, in_hub_cache, in_ollama, plan_import
@@ -43,19 +44,28 @@ def bring_in(
             way = way or "hardlink"
         else:
             assert path is not None
-            imports = recognize(plan_import(path, repository), service.sources.listed, teller(console))
+            imports = recognize(_at(path, repository), service.sources.listed, teller(console))
             failed, way = 0, way or "move"
         place = service.places.where(folder)
-        show(console, imports, way, place)
         if dry_run:
-            print_done([(one, None) for one in imports], as_json)
+            print_plan(imports, way, place, as_json)
             return exits.DONE
-        if not yes and imports:
-            confirm(f"{way.capitalize()} {words.files(len(imports))} below {place.folder.path}?")
+        announce(console, imports, way, place, yes=yes)
         place.folder.make()
         done = list(_bring(service.importing(place), console, imports, way))
-    print_done(done, as_json)
+    print_done(done, way, as_json)
     return exits.FAILED if failed or any(fresh is None for _, fresh in done) else exits.DONE
+
+
+def _at(path: Path, repository: str | None) -> list[Import]:
+    """What a person has named. Raises ModelNotFound, InvalidRequest."""
+    if not os.path.exists(path):  # noqa: PTH110 - of what may not be looked at, Path's raises
+        raise ModelNotFound(f"There is no {path}.")
+    imports = plan_import(path, repository)
+    if not imports:
+        hint = "A GGUF file is wanted, or a folder with config.json and safetensors."
+        raise InvalidRequest(f"{path} holds no model.", hint=hint)
+    return imports
 
 
 def _bring(
@@ -65,10 +75,14 @@ def _bring(
     tell = teller(console)
     for one in imports:
         try:
-            yield one, importing.bring_in(one, way, tell)
+            fresh = importing.bring_in(one, way, tell)
         except WindlassError as error:
             console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
             yield one, None
+            continue
+        if not fresh:
+            say_here(console, one)
+        yield one, fresh
 
 
 def _of_program(program: str, elsewhere: Elsewhere, settings: Settings, console: Console) -> tuple[list[Import], int]:
@@ -83,9 +97,8 @@ def _of_program(program: str, elsewhere: Elsewhere, settings: Settings, console:
         try:
             found += plan_import(folder, repository)
         except InvalidRequest as error:
-            if "holds no model" not in error.message:
-                console.print(f"{error.message}", markup=False, soft_wrap=True)
-                failed += 1
+            console.print(f"{error.message}", markup=False, soft_wrap=True)
+            failed += 1
     return found, failed
 
 
@@ -101,20 +114,50 @@ def _folders(program: str, elsewhere: Elsewhere, settings: Settings) -> Iterator
                 yield folder, f"{folder.parent.name}/{folder.name}"
 
 
-def show(console: Console, imports: list[Import], way: Way, place: Place) -> None:
-    """What is going to be done, for people."""
-    for one in imports:
-        size = words.size(one.source.stat().st_size)
-        console.print(f"{way} {one.source} → {one.shelf_path}  {size}", markup=False, soft_wrap=True)
+def announce(console: Console, imports: Sequence[Import], way: Way, place: Place, *, yes: bool) -> None:
+    """Say what is going to be done, and ask whether it may be: not where nothing is.
+
+    Raises:
+        Abort: it may not.
+    """
+    fresh = [one for one in imports if not is_taken(one, place)]
+    for one in fresh:
+        console.print(_line(one, way), markup=False, soft_wrap=True)
     if not imports:
         console.print(f"Nothing to import into {place.folder.path}.", markup=False, soft_wrap=True)
+    if fresh and not yes:
+        confirm(f"{way.capitalize()} {words.files(len(fresh))} below {place.folder.path}?")
 
 
-def print_done(done: list[tuple[Import, bool | None]], as_json: bool) -> None:
+def is_taken(one: Import, place: Place) -> bool:
+    """Whether anything stands in its place: then nothing is written, be it the same or not."""
+    return os.path.lexists(place.folder.path / one.shelf_path)
+
+
+def say_here(console: Console, one: Import) -> None:
+    """That there was nothing to do."""
+    console.print(f"{one.shelf_path} is here already.", markup=False, soft_wrap=True)
+
+
+def _line(one: Import, way: Way) -> str:
+    return f"{way} {one.source} → {one.shelf_path}  {words.size(one.source.stat().st_size)}"
+
+
+def print_plan(imports: Sequence[Import], way: Way, place: Place, as_json: bool) -> None:
+    """What would be done, as data. Nothing is hashed for that: what stands in a place is taken for what is meant."""
+    if as_json:
+        print_done([(one, False if is_taken(one, place) else None) for one in imports], way, as_json)
+        return
+    for one in imports:
+        said = f"{one.shelf_path} is here already" if is_taken(one, place) else _line(one, way)
+        sys.stdout.write(f"{said}\n")
+
+
+def print_done(done: Sequence[tuple[Import, bool | None]], way: Way, as_json: bool) -> None:
     """What was done, as data: each with whether it is new here, None where it could not be brought in."""
     if as_json:
         rows: list[dict[str, Any]] = [
-            {"source": str(one.source), "path": one.shelf_path, "imported": fresh} for one, fresh in done
+            {"source": str(one.source), "path": one.shelf_path, "way": way, "imported": fresh} for one, fresh in done
         ]
         sys.stdout.write(json.dumps(rows) + "\n")
         return

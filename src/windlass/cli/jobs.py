@@ -29,7 +29,7 @@ def ps(
 
     with backend(settings()) as behind:
         if watch:
-            watch_jobs(lambda: jobs_of(behind, everything=everything), as_json=as_json)
+            watch_jobs(lambda: jobs_of(behind, everything=everything), as_json=as_json, wait=behind.rest)
         show_jobs(jobs_of(behind, everything=everything), as_json=as_json)
 
 
@@ -82,6 +82,7 @@ def forget(job_id: JobId) -> None:
 
     with backend(settings()) as behind:
         behind.forget(job_id)
+    sys.stdout.write(f"{job_id} forgotten\n")
 
 
 def _act(job_id: str, action: str, *, as_json: bool) -> None:

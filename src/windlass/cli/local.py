@@ -10,7 +10,7 @@ from windlass.jobs.states import Status
 from windlass.manifest import Format
 from windlass.service import Service
 from windlass.settings import Settings
-from windlass.views import JobView, job_body, job_detail, search_body
+from windlass.views import JobView, job_detail, job_row, search_body
 
 if TYPE_CHECKING:
     from windlass.keeping import Checkup
@@ -93,7 +93,7 @@ class Local:
         lists: dict[Status, list[Job]] = {"downloading": [], "paused": [], "completed": [], "failed": []}
         self.service.runner.reclaim()  # no server does: what a dead process left is not on its way
         for view in self.service.jobs():
-            lists[view.job.status].append(job_body(view))
+            lists[view.job.status].append(job_row(view))
         return cast("dict[str, list[Job]]", lists)
 
     def act(self, job_id: str, action: str) -> Job:

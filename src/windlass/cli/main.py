@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from windlass import __version__
-from windlass.cli import collector, completion, exits, jobs, shelf
+from windlass.cli import collector, completion, exits, jobs, shelf, stdout
 from windlass.cli.options import Json, Model, Quantization, To, Yes, console, folder_of, settings
 from windlass.cli.parsing import Verb, Verbs
 from windlass.errors import WindlassError
@@ -267,9 +267,23 @@ def _tokens() -> Any:
 def main() -> None:
     """Run the command; errors become two lines on stderr and an exit code, never a traceback."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end is asked to end: as Ctrl-C
+    stdout.watch()
     with collector.held_off():
-        code = _run()
+        code = _to_its_end()
     sys.exit(code)
+
+
+def _to_its_end() -> int:
+    """With all that was printed written; the code that a failure of that has comes before the command's own."""
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except stdout.ReaderGone:  # it has what it wanted: `| head` is no failure, however soon it goes
+        return exits.DONE
+    except stdout.Unwritable as error:
+        _say(str(error), None)
+        return exits.FAILED
+    return code
 
 
 def _run() -> int:
@@ -279,7 +293,7 @@ def _run() -> int:
     try:
         code = app(prog_name="windlass", standalone_mode=False)
     except WindlassError as error:
-        _say(error.message, error.hint)
+        _say(error.message, exits.hint_of(error))
         code = exits.exit_code(error)
     except typer.Abort:
         code = exits.INTERRUPTED
@@ -288,6 +302,8 @@ def _run() -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader has gone; the interpreter would complain once more
         code = exits.FAILED
+    except (stdout.ReaderGone, stdout.Unwritable):
+        raise
     except Exception as error:
         code = _usage_error(error)
     return int(code or exits.DONE)

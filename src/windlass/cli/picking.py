@@ -25,7 +25,7 @@ def pick_quantization(behind: Backend, model: str, wanted: str | None, read: Rea
     rows = behind.plan(model, None, wanted, None)["quantizations"]
     if len(rows) < 2:
         return None
-    show_table(_quantizations(rows))
+    show_table(_quantizations(rows), stderr=True)
     chosen = _pick(f"Which one? [1-{len(rows)}, Enter for the recommended one] ", len(rows), read)
     return None if chosen is None else str(rows[chosen]["name"])
 

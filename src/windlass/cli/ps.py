@@ -11,6 +11,7 @@ from rich.text import Text
 
 from windlass.cli import collector
 from windlass.cli.backend import Backend
+from windlass.cli.patience import patient
 from windlass.cli.tables import NO_JOBS, fitted, jobs_table, output, show_jobs
 from windlass.cli.watch import is_live
 
@@ -21,9 +22,20 @@ Wait = Callable[[float], object]
 
 
 def jobs_of(behind: Backend, *, everything: bool) -> list[Mapping[str, Any]]:
-    """The jobs; those that are completed or cancelled only where `everything` is wanted."""
-    found = [job for jobs in behind.jobs().values() for job in jobs]
+    """The jobs; those that are completed or cancelled only where `everything` is wanted.
+
+    First those that run, then the queue as it will run, then what waits for a person; of what is over the newest first.
+    """
+    lists = behind.jobs()
+    oldest_first = lists.get("downloading", ())[::-1]
+    others = (job for status in ("paused", "failed", "completed") for job in lists.get(status, ()))
+    found = [*sorted(oldest_first, key=_place), *others]
     return [job for job in found if everything or not (job["status"] == "completed" or is_cancelled(job))]
+
+
+def _place(job: Mapping[str, Any]) -> tuple[bool, int]:
+    """By which jobs are sorted that come oldest first: `jobs.queue` decides so. An older server tells no priority."""
+    return job.get("phase") == "queued", -job.get("priority", 0)
 
 
 def is_cancelled(job: Mapping[str, Any]) -> bool:
@@ -32,19 +44,24 @@ def is_cancelled(job: Mapping[str, Any]) -> bool:
 
 
 def watch_jobs(
-    ask: Callable[[], Jobs], *, as_json: bool, wait: Wait = time.sleep, console: Console | None = None
-) -> NoReturn:
+    ask: Callable[[], Jobs], *, as_json: bool, wait: Wait = time.sleep,
+    console: Console | None = None, clock: Callable[[], float] = time.monotonic,
+) -> NoReturn:  # fmt: skip
     """Show what `ask` answers, again and again: until Ctrl-C, or until whoever reads has gone.
 
     A terminal shows it in place; elsewhere there is a table whenever a job has come, gone or got on to something else;
-    as JSON, the whole list on one line each time that anything is new.
+    as JSON, the whole list on one line each time that anything is new. A server that goes is waited for.
+
+    Raises:
+        ServerUnreachable: it has not come back.
     """
     collector.carry_on()
     console = console or output()
-    show = _as_json() if as_json else _in_place(console) if is_live(console) else _as_tables()
+    show, say = _display(console, as_json=as_json)
+    answer = patient(ask, say, wait, clock)
     try:
         while True:
-            show(ask())
+            show(answer())
             wait(EVERY)
     except KeyboardInterrupt:
         if sys.stdout.isatty():
@@ -52,19 +69,29 @@ def watch_jobs(
         raise
 
 
-def _in_place(console: Console) -> Callable[[Jobs], None]:
+def _display(console: Console, *, as_json: bool) -> tuple[Callable[[Jobs], None], Callable[[str], None]]:
+    """What shows the jobs, and what says a line to whoever looks."""
+    if as_json or not is_live(console):
+        return _as_json() if as_json else _as_tables(), _aside
     from windlass.cli.foot import Foot
 
     foot = Foot(console)
-    return lambda jobs: foot.show(_lines(console, jobs))
+    return lambda jobs: foot.show(_lines(console, jobs)), foot.say
+
+
+def _aside(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def _lines(console: Console, jobs: Jobs) -> list[Text]:
     if not jobs:
         return [Text(NO_JOBS)]
+    room = max(1, console.height - 2)  # a row for the head, and one for the cursor
+    shown = jobs if len(jobs) <= room else jobs[: room - 1]
     with console.capture() as drawn:
-        console.print(fitted(jobs_table(jobs), console.width))
-    return list(Text.from_ansi(drawn.get()).split("\n"))
+        console.print(fitted(jobs_table(shown), console.width))
+    more = [Text(f"… and {len(jobs) - len(shown)} more")] if len(shown) < len(jobs) else []
+    return [*Text.from_ansi(drawn.get()).split("\n"), *more]
 
 
 def _as_tables() -> Callable[[Jobs], None]:

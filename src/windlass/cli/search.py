@@ -36,7 +36,10 @@ def search(
 def show_found(
     behind: Backend, wish: tuple[str, str | None], limit: int, *, as_json: bool, numbered: bool = False
 ) -> list[Row]:
-    """At most `limit` models; `wish` is what they are called, and their format. What was shown."""
+    """At most `limit` models; `wish` is what they are called, and their format. What was shown.
+
+    With numbers they are a question, and go to stderr: what is picked stands alone on stdout.
+    """
     rows, warnings, more = _find(behind, wish, limit)
     if as_json:
         sys.stdout.write(json.dumps(rows) + "\n")
@@ -78,4 +81,4 @@ def _print(rows: list[Row], *, numbered: bool) -> None:
         count = words.count(row["downloads"]) if "downloads" in row else ""
         cells = (row["id"], " ".join(row["formats"]), row.get("params_string", ""), count, ", ".join(marks))
         shown.add_row(*([str(number)] if numbered else []), *cells)
-    show_table(shown)
+    show_table(shown, stderr=numbered)

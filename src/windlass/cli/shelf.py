@@ -12,6 +12,7 @@ from windlass.cli.completion import model_names, one_of
 from windlass.cli.options import Json, ModelHere, Quantization, To, Yes, confirm, console, folder_of, settings
 
 if TYPE_CHECKING:
+    from windlass.library.facts import Model
     from windlass.library.imports import Way
 
 Everything = Annotated[bool, typer.Option("-a", "--all", help="Every model that is here.")]
@@ -76,16 +77,34 @@ def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as
 
     with Service(settings()) as service:
         found = service.find_part(model, quantization)
+        if quantization is None and "@" not in model:
+            _refuse_to_guess(model, [one for one in service.models() if one.id == found.id])
+        what = f"{found.key} ({found.quantization or found.found.format})"
         if not yes:
             count = words.files(len(found.files))
-            what = f"{found.key} ({found.quantization or found.found.format})"
-            question = f"Delete {what}, {words.size(found.size_bytes)} in {count}, {found.path}?"
-            confirm(question)
+            confirm(f"Delete {what}, {words.size(found.size_bytes)} in {count}, {found.path}?")
         removed = removal_body(found, service.keeping.remove(found))
-    freed, kept = words.size(removed["freed_bytes"]), len(removed["kept"])
-    stays = f"; {kept} shared with other models stay" if kept else ""
-    sys.stdout.write(json.dumps(removed) if as_json else f"{found.key} is deleted: {freed} free{stays}")
+    sys.stdout.write(json.dumps(removed) if as_json else f"{what} is deleted: {_freed(removed)}")
     sys.stdout.write("\n")
+
+
+def _refuse_to_guess(name: str, variants: list["Model"]) -> None:
+    """One of several quantizations has the plain name, which passes on: said twice, `rm` would delete another one."""
+    if len(variants) > 1:
+        from windlass.errors import InvalidModel
+        from windlass.library.facts import variant_of
+
+        which = ", ".join(sorted(map(variant_of, variants)))
+        raise InvalidModel(f"'{name}' is here in several quantizations.", hint=f"Say which: {which}.")
+
+
+def _freed(removed: dict[str, Any]) -> str:
+    from windlass import words
+
+    freed, kept = removed["freed_bytes"], len(removed["kept"])
+    why = ": it is linked elsewhere" if removed["removed"] and not freed else ""
+    stays = f"; {kept} shared with other models stay" if kept else ""
+    return f"{words.size(freed)} freed{why}{stays}"
 
 
 def verify(
@@ -157,7 +176,7 @@ def import_(
     symlink: Annotated[bool, typer.Option("-l", "--symlink", help="Link to it.")] = False,
     move: Annotated[bool, typer.Option("--move", help="Move it, as is done for a file or a model.")] = False,
     to: To = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")] = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:

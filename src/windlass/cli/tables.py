@@ -23,7 +23,9 @@ Row = dict[str, Any]
 
 _TEXTS = frozenset({"MODEL", "FILE", "NO MODEL", "WHY", "COMMIT", "SCOPES"})  # may be cut
 _LONG = 24  # columns that a text gets at least, if it has so much
+_SHORT = 8  # columns that are worth more than what it has or how much of it has come
 _LEAST = ("PARAMS", "FORMAT", "DOWNLOADS", "LEFT", "COMMIT", "SIZE", "SPEED", "MADE")  # the first goes first
+_LAST = ("STATUS", "DONE")  # after those, and only where a text would have no room at all
 
 NO_JOBS = "Nothing is on its way."
 
@@ -31,24 +33,24 @@ NO_JOBS = "Nothing is on its way."
 def console(*, stderr: bool = False, markup: bool = True) -> Console:
     """A console that with NO_COLOR set writes no style at all; Rich alone would still write bold and dim.
 
-    Text is text: `:x:` in a name is no picture, and without `markup` `[/b]` is no end of anything.
+    Text is text: `:x:` in a name is no picture, and without `markup` `[/b]` is no end of anything. A pipe has no width:
+    nothing is cut off there, and no command is parted in two.
     """
-    if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, emoji=False, markup=markup, color_system=None)
-    return Console(stderr=stderr, highlight=False, emoji=False, markup=markup)
+    plain: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    made = Console(stderr=stderr, highlight=False, emoji=False, markup=markup, **plain)
+    if not made.is_terminal:
+        made.width = 10_000
+    return made
 
 
-def output() -> Console:
+def output(*, stderr: bool = False) -> Console:
     """A console on stdout, for names that others gave: nothing in them is markup, and what it cannot write is escaped.
 
-    A pipe has no width: nothing is cut off there.
+    With `stderr` the same on stderr, which escapes by itself.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
+    if isinstance(sys.stdout, io.TextIOWrapper) and not stderr:
         sys.stdout.reconfigure(errors="backslashreplace")
-    out = console(markup=False)
-    if not out.is_terminal:
-        out.width = 10_000
-    return out
+    return console(stderr=stderr, markup=False)
 
 
 def show_models(rows: list[Row], *, as_json: bool) -> None:
@@ -111,7 +113,8 @@ def jobs_table(jobs: Sequence[Mapping[str, Any]]) -> "Table":
         done = f"{100 * job['downloaded_bytes'] / max(1, job['total_size_bytes']):.0f} %"
         rate = words.speed(job["bytes_per_second"]) if "bytes_per_second" in job else ""
         model = job["items"][-1]
-        name = f"{model['id']}@{model['quantization']['name']}" if "quantization" in model else model["id"]
+        label = words.quantization(model["quantization"]["name"]) if "quantization" in model else ""
+        name = f"{model['id']}@{label}" if label else model["id"]
         sizes = done, words.size(job["total_size_bytes"])
         shown.add_row(job["job_id"], name, status, *sizes, rate, words.time_left(job))
     return shown
@@ -150,11 +153,8 @@ def fitted(table: "Table", width: int) -> "Table":
     What people copy or compare stays whole: half an id or half a number says nothing. Rich alone would cut them all.
     """
     widths = {str(column.header): _width(column) for column in table.columns}
-    for least in _LEAST:
-        if (
-            sum(min(wide, _LONG) if name in _TEXTS else wide for name, wide in widths.items()) + 2 * len(widths)
-            <= width
-        ):
+    for least, enough in [*((name, _LONG) for name in _LEAST), *((name, _SHORT) for name in _LAST)]:
+        if _needed(widths, enough) <= width:
             break
         widths.pop(least, None)
     table.columns = [column for column in table.columns if str(column.header) in widths]
@@ -166,13 +166,18 @@ def fitted(table: "Table", width: int) -> "Table":
     return table
 
 
+def _needed(widths: Mapping[str, int], enough: int) -> int:
+    """Columns for a table in which a text gets `enough`, if it has so much."""
+    return sum(min(wide, enough) if name in _TEXTS else wide for name, wide in widths.items()) + 2 * len(widths)
+
+
 def _width(column: "Column") -> int:
     return max(map(cell_len, [str(column.header), *map(str, column.cells)]))
 
 
-def show_table(filled: "Table") -> None:
-    """Print it on stdout, so that it fits."""
-    out = output()
+def show_table(filled: "Table", *, stderr: bool = False) -> None:
+    """Print it on stdout, so that it fits; on stderr where it is part of a question."""
+    out = output(stderr=stderr)
     out.print(fitted(filled, out.width))
 
 

@@ -4,10 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from windlass import words
 from windlass.cli import collector, exits
-from windlass.cli.importing import print_done, show
-from windlass.cli.options import confirm
+from windlass.cli.importing import announce, print_done, print_plan, say_here
 from windlass.cli.verify import teller
 from windlass.errors import InvalidRequest, WindlassError
 from windlass.library.disk import storage_errors
@@ -43,15 +41,17 @@ def unpack(
         place = service.places.where(to[1])
         unpacking = service.unpacking(place)
         unpacking.refuse_too_much(export, sources, way)
-        show(console, [one for one in imports if one.shelf_path in sources], way, place)
+        found = [one for one in imports if one.shelf_path in sources]
         if dry_run:
-            print_done([(one, None) for one in imports], as_json)
+            print_plan(found, way, place, as_json)
             return exits.DONE
-        if not yes:
-            confirm(f"{way.capitalize()} {words.files(len(sources))} below {place.folder.path}?")
+        announce(console, found, way, place, yes=yes)
         place.folder.make()
         done, failed = _bring(unpacking, console, (export, sources), way)
-    print_done([(one, done.get(one.shelf_path)) for one in imports], as_json)
+    for one in imports:
+        if done.get(one.shelf_path) is False:
+            say_here(console, one)
+    print_done([(one, done.get(one.shelf_path)) for one in imports], way, as_json)
     return exits.FAILED if failed else exits.DONE
 
 

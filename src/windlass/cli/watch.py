@@ -9,6 +9,7 @@ from rich.console import Console
 
 from windlass import words
 from windlass.cli import collector
+from windlass.cli.patience import patient
 
 POLL = 0.25
 _FIRST_POLL = 0.02
@@ -30,13 +31,18 @@ def follow(
 ) -> Job:
     """Show the job that `ask` answers until it is not `downloading` any more, or `until` says so; its last state.
 
-    `wait` lets as many seconds pass, or fewer where it knows sooner that something has happened.
+    `wait` lets as many seconds pass, or fewer where it knows sooner that something has happened. A server that goes is
+    waited for.
+
+    Raises:
+        ServerUnreachable: it has not come back.
     """
     collector.carry_on()
-    pause, show = _FIRST_POLL, _display(console, clock)
+    pause, (show, say) = _FIRST_POLL, _display(console, clock)
+    answer = patient(ask, say, wait, clock)
     while True:
         began = clock()
-        job = ask()
+        job = answer()
         show(job)
         if job["status"] != "downloading" or until(job):
             return job
@@ -44,15 +50,15 @@ def follow(
         wait(min(_LONGEST, max(pause, (clock() - began) / _SHARE)))
 
 
-def _display(console: Console, clock: Callable[[], float]) -> Callable[[Job], None]:
-    """What shows a job. Whatever is printed next begins on a line of its own."""
+def _display(console: Console, clock: Callable[[], float]) -> tuple[Callable[[Job], None], Callable[[str], None]]:
+    """What shows a job, and what says a line. Whatever is printed next begins on a line of its own."""
     if not is_live(console):
-        return _Lines(console, clock).show
+        return _Lines(console, clock).show, lambda text: console.print(text, markup=False, soft_wrap=True)
     from windlass.cli.bars import Rates, lines
     from windlass.cli.foot import Foot
 
     foot, rates = Foot(console), Rates(clock)
-    return lambda job: foot.show(lines(job, console.width, rates))
+    return lambda job: foot.show(lines(job, console.width, rates)), foot.say
 
 
 def is_live(console: Console) -> bool:

@@ -60,20 +60,18 @@ def state_of(path: Path) -> tuple[int, ...]:
 
 
 def plan_import(source: Path, repository: str | None) -> list[Import]:
-    """The files that make the model or models at a path, each with its place.
+    """The files that make the model or models at a path, each with its place; none where there is no model.
 
     Args:
         source: a GGUF file (with its other shards beside it), or a folder of a model.
         repository: `owner/repo`; without one it is told from where the file stands, if that says it.
 
     Raises:
-        InvalidRequest: there is no model, or it is not whole, or the repository is none.
+        InvalidRequest: a model is not whole, or the repository is none.
     """
     files = _files(source)
     if not files:
-        raise InvalidRequest(
-            f"{source} holds no model.", hint="A GGUF file is wanted, or a folder with config.json and safetensors."
-        )
+        return []
     for path in files:
         _look(path)
     root = source if source.is_dir() else source.parent

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from windlass import atomic, words
+from windlass.errors import ModelNotFound
 from windlass.library.arrivals import Arrival, Publisher
 from windlass.library.digests import OnProgress, ShouldStop, digest_file, never
 from windlass.library.disk import PRIVATE, folder_below, storage_errors
@@ -192,3 +193,21 @@ class Shelf:
     def find(self, name: str, quantization: str | None = None) -> Model:
         """The one model that a person means, by key, id or `owner/repo`; raises as `keys.find` does."""
         return find(self.models(), name, quantization)
+
+
+def not_whole(model: Model) -> ModelNotFound:
+    """What to say of a model of which only a part is left, as `broken` has it: which of its files, and how."""
+    wrong = [f"{file.path} {said}" for file in model.files if (said := _wrong(model, file))]
+    said = "; ".join(wrong) or "its weights are damaged"
+    return ModelNotFound(
+        f"{model.key} is on this disk, but not whole: {said}.",
+        hint=f"Fetch what it lacks: windlass verify {model.key} --repair",
+    )
+
+
+def _wrong(model: Model, file: ShelfFile) -> str | None:
+    place = model.found.models_dir / file.path
+    if not place.is_file():
+        return "is missing"
+    size = place.stat().st_size
+    return None if size == file.size else f"has {size:,} of {file.size:,} bytes"

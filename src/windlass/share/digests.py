@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from windlass import atomic
+from windlass import atomic, words
 from windlass.share.folder import Found, Stamp
 
 LARGE = 10_000_000  # from this size up, git-lfs keeps a file on the real hub
@@ -135,7 +135,7 @@ class Digests:
             if self._stop.is_set():
                 raise Changing(found.path)
             if found.stamp.size >= LARGE:
-                log.info("Hashing %s (%.1f GB)", found.real, found.stamp.size / 1e9)
+                log.info("Hashing %s (%s)", found.real, words.size(found.stamp.size))
             digest = self._computed(found, self._stop)
             with self._lock:
                 self._known[key] = digest

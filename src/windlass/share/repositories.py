@@ -3,6 +3,7 @@
 import json
 import logging
 
+from windlass import words
 from windlass.share.digests import Digests, StillHashing
 from windlass.share.folder import Folder, Found
 from windlass.share.snapshot import File, Json, Snapshot, summary
@@ -57,7 +58,7 @@ class Repositories:
                 files = len(self._look(name, None).files)
             except (StillHashing, RuntimeError):  # the server ends
                 return
-            log.info("Ready %d of %d: %s (%d files)", number, len(names), name, files)
+            log.info("Ready %d of %d: %s (%s)", number, len(names), name, words.files(files))
 
     def _look(self, name: str, patience: float | None) -> Snapshot:
         found = self._folder.files(name)
