@@ -12,7 +12,7 @@ from windlass.errors import ModelNotFound, NotOffered
 from windlass.library.facts import Model
 from windlass.library.lists import openai_row, v0_row, v1_row
 from windlass.service import Service
-from windlass.views import job_body, job_row
+from windlass.views import job_body
 
 router = APIRouter()
 
@@ -53,7 +53,7 @@ def statuses(service: Behind) -> JSONResponse:
     """All jobs by status, newest first."""
     lists: dict[str, list[Any]] = {status: [] for status in STATUSES}
     for view in service.jobs():
-        lists[view.job.status].append(job_row(view))
+        lists[view.job.status].append(job_body(view))
     return JSONResponse(lists)
 
 

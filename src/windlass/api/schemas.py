@@ -181,10 +181,10 @@ class LogLine(BaseModel):
 class JobLists(BaseModel):
     """All jobs by status."""
 
-    downloading: list[JobRow]
-    paused: list[JobRow]
-    completed: list[JobRow]
-    failed: list[JobRow]
+    downloading: list[Job]
+    paused: list[Job]
+    completed: list[Job]
+    failed: list[Job]
 
 
 class JobDetail(JobRow):

@@ -34,7 +34,7 @@ def jobs_of(behind: Backend, *, everything: bool) -> list[Mapping[str, Any]]:
 
 
 def _place(job: Mapping[str, Any]) -> tuple[bool, int]:
-    """By which jobs are sorted that come oldest first: `jobs.queue` decides so. An older server tells no priority."""
+    """By which jobs are sorted that come oldest first: `jobs.queue` decides so. LM Studio's list tells no priority."""
     return job.get("phase") == "queued", -job.get("priority", 0)
 
 
