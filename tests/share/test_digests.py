@@ -279,7 +279,7 @@ def test_what_it_logs_is_counted_as_everywhere(
     one = folder / "Acme" / "Single-GGUF" / "Single-Q4_K_M.gguf"
     one.parent.mkdir()
     one.write_bytes(b"GGUF" + bytes(12_000_000))
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="windlass.share"):
         Repositories(Folder(folder), digests).warm()
     assert f"Hashing {one} (12.0 MB)" in caplog.text
     assert "Acme/Single-GGUF (1 file)" in caplog.text
