@@ -1,4 +1,4 @@
-"""Exit codes (contract §4), by the stable code of an error; and how one failure among several things is said."""
+"""Exit codes (docs/command-line.md), by the stable code of an error; and how one failure among several is said."""
 
 from typing import TYPE_CHECKING
 

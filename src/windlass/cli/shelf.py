@@ -77,7 +77,7 @@ def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as
 
     with Service(settings()) as service:
         found = service.find_part(model, quantization)
-        if quantization is None and "@" not in model:
+        if quantization is None and model.strip().lower() == found.id.lower():
             _refuse_to_guess(model, [one for one in service.models() if one.id == found.id])
         what = f"{found.key} ({found.quantization or found.found.format})"
         if not yes:
@@ -90,12 +90,12 @@ def rm(model: ModelHere, quantization: Quantization = None, yes: Yes = False, as
 
 def _refuse_to_guess(name: str, variants: list["Model"]) -> None:
     """One of several quantizations has the plain name, which passes on: said twice, `rm` would delete another one."""
-    if len(variants) > 1:
-        from windlass.errors import InvalidModel
-        from windlass.library.facts import variant_of
+    from windlass.errors import InvalidModel
+    from windlass.library.facts import variant_of
 
-        which = ", ".join(sorted(map(variant_of, variants)))
-        raise InvalidModel(f"'{name}' is here in several quantizations.", hint=f"Say which: {which}.")
+    which = sorted(set(map(variant_of, variants)))
+    if len(which) > 1:
+        raise InvalidModel(f"'{name}' is here in several quantizations.", hint=f"Say which: {', '.join(which)}.")
 
 
 def _freed(removed: dict[str, Any]) -> str:
